@@ -1,0 +1,34 @@
+"""Connections to PostgreSQL, with errors that say which server and what to do."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from common.errors import DatabaseError
+
+
+def address(url: str) -> str:
+    """`host:port/database` of a PostgreSQL URL, without user and password, for messages."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+
+
+def connect(url: str, **options: Any) -> psycopg.Connection:
+    """Open a connection whose session clock is UTC.
+
+    Args:
+        url: a PostgreSQL URL, as in DB_CONNECTION_STRING.
+        options: passed to `psycopg.connect`, for example `autocommit=True`.
+
+    Raises:
+        DatabaseError: when the server cannot be reached or refuses the login.
+    """
+    try:
+        return psycopg.connect(url, **{"connect_timeout": 10, "options": "-c timezone=UTC", **options})
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise DatabaseError(
+            f"PostgreSQL at {address(url)} cannot be reached ({reason}). "
+            "Start it with `make up`, or correct DB_CONNECTION_STRING."
+        ) from error

@@ -1,0 +1,122 @@
+"""Every setting of the platform, read once from the environment (and `.env`), typed and checked."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _login_name() -> str:
+    """The name of who runs this, `unknown` where the system has none (an arbitrary uid in a container)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+class Settings(BaseSettings):
+    """The platform's settings; each field is the environment variable of the same name in upper case."""
+
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    db_connection_string: str | None = Field(
+        default=None,
+        description="PostgreSQL to use, as postgresql://user:password@host:port/database; unset: the embedded one",
+    )
+    embedded_db_port: Port = Field(default=54329, description="port of the embedded PostgreSQL on 127.0.0.1")
+    state_dir: Path = Field(
+        default=ROOT / ".local", description="where the embedded database, artifacts, downloads and logs live"
+    )
+
+    movies_source: str = Field(
+        default="auto", description="auto, kaggle, sample, or the path of a .csv or .csv.gz in Kaggle's layout"
+    )
+    tmdb_payloads: Path | None = Field(
+        default=None, description="TMDB-shaped JSON lines (.jsonl or .jsonl.gz) to load beside the films"
+    )
+    sample_films: Annotated[int, Field(ge=1)] = Field(
+        default=8000, description="films that the sample generator makes"
+    )
+    sample_seed: int = Field(
+        default=7, description="seed of the sample generator; the same seed gives the same bytes"
+    )
+    kaggle_username: str | None = Field(default=None, description="Kaggle user, unless kaggle.json lies in the root")
+    kaggle_key: SecretStr | None = Field(
+        default=None, description="Kaggle API key, unless kaggle.json lies in the root"
+    )
+
+    tmdb_api_token: SecretStr | None = Field(
+        default=None, description="TMDB API Read Access Token; unset: only loaded films are answered"
+    )
+    tmdb_api_base_url: str = Field(
+        default="https://api.themoviedb.org/3", description="TMDB's address, or that of a mirror"
+    )
+
+    host: str = Field(default="127.0.0.1", description="address that the server listens on")
+    port: Port = Field(default=5000, description="port of the page and the API")
+    mlflow_port: Port = Field(default=5001, description="port of the MLflow server that `make up` starts")
+    mlflow_tracking_uri: str | None = Field(
+        default=None, description="an existing MLflow server; unset: the one that `make up` starts"
+    )
+
+    username: str = Field(default_factory=_login_name, description="who is recorded on MLflow runs")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="how much is logged")
+
+    @property
+    def database_url(self) -> str:
+        """The PostgreSQL in use: DB_CONNECTION_STRING, else the embedded one."""
+        return self.db_connection_string or f"postgresql://bechdel@127.0.0.1:{self.embedded_db_port}/bechdel"
+
+    @property
+    def tracking_uri(self) -> str:
+        """The MLflow server in use: MLFLOW_TRACKING_URI, else the one that `make up` starts."""
+        return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"
+
+    @field_validator("db_connection_string")
+    @classmethod
+    def _check_postgres_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"postgresql", "postgres"} or not parts.hostname or not parts.path.strip("/"):
+            raise ValueError("must look like postgresql://user:password@host:5432/database")
+        return value.replace("postgres://", "postgresql://", 1) if parts.scheme == "postgres" else value
+
+    @field_validator("tmdb_api_base_url", "mlflow_tracking_uri")
+    @classmethod
+    def _check_http_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            TypeAdapter(HttpUrl).validate_python(value)
+            value = value.rstrip("/")
+        return value
+
+    @field_validator("state_dir", "tmdb_payloads")
+    @classmethod
+    def _make_absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().resolve() if value else None
+
+
+def load_settings() -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        SettingsError: naming each variable that cannot be used, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
+        raise SettingsError(f"{problems}. Change it in the environment or in .env (see .env.example).") from None

@@ -1,0 +1,94 @@
+"""Fixtures that several kinds of tests share: a PostgreSQL server, empty databases in it, the real films."""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from common.embedded_postgres import EmbeddedPostgres
+from common.migrations import migrate
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a real PostgreSQL server: TEST_DB_CONNECTION_STRING, else an embedded one of this session."""
+    existing = os.environ.get("TEST_DB_CONNECTION_STRING")
+    if existing:
+        yield existing
+        return
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_port())
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def make_database(postgres_server: str) -> Iterator["DatabaseMaker"]:
+    """Makes empty databases with our tables in them, and drops them at the end of the session."""
+    maker = DatabaseMaker(postgres_server)
+    yield maker
+    maker.drop_all()
+
+
+@pytest.fixture
+def database_url(make_database: "DatabaseMaker") -> str:
+    """URL of an empty database with our tables in it, for one test."""
+    return make_database()
+
+
+@pytest.fixture(scope="module")
+def module_database_url(make_database: "DatabaseMaker") -> str:
+    """URL of an empty database with our tables in it, for the tests of one file."""
+    return make_database()
+
+
+class DatabaseMaker:
+    """Creates and drops databases on a server."""
+
+    def __init__(self, server_url: str) -> None:
+        self.server_url = server_url
+        self.names: list[str] = []
+
+    def __call__(self) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self._execute(f"create database {name}")
+        self.names.append(name)
+        url = f"{self.server_url.rsplit('/', 1)[0]}/{name}"
+        migrate(url)
+        return url
+
+    def drop_all(self) -> None:
+        for name in self.names:
+            self._execute(f"drop database if exists {name} with (force)")
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with the real films (movies.csv.gz, tmdb_payloads.jsonl.gz); they may not be redistributed."""
+    folder = Path(os.environ.get("REAL_FILMS_DIR", ROOT.parent / "shared" / "data"))
+    if not (folder / "movies.csv.gz").exists():
+        pytest.skip("the real films are not here: they may not be redistributed (set REAL_FILMS_DIR to their folder)")
+    return folder
