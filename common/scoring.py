@@ -1,0 +1,264 @@
+"""The trained model as one object: what training saves, MLflow keeps and serving answers with.
+
+Three LightGBM boosters give P(rating >= 1), P(rating >= 2) and P(rating >= 3), each calibrated by a line on its
+log-odds. Everything is kept in open formats (LightGBM's text, JSON, npz without pickle), so that loading a model
+never runs code from it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import lightgbm
+import numpy as np
+from lightgbm.basic import LightGBMError
+from numpy.typing import NDArray
+
+from common.errors import ModelNotReadyError
+from common.text_encoding import TextEncoder
+
+Floats = NDArray[np.float64]
+Kind = Literal["number", "category", "text"]
+Verdict = Literal["pass", "fail", "too_close_to_call"]
+
+# Raise it when the files change their meaning; an older server then refuses a newer model in one sentence.
+FORMAT_VERSION = 1
+THRESHOLDS = (1, 2, 3)
+_SCORER_FILE = "scorer.json"
+_TEXTS_FILE = "text_encoders.npz"
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """What a feature means, as Feast's field says it, and how the model reads it.
+
+    Attributes:
+        name: the column in Feast and dbt.
+        kind: `number` (also true and false), `category` (codes by `categories`) or `text` (by a TextEncoder).
+        description: what the feature means, for engineers.
+        family: cast, crew, production, text, genre, history or after_release.
+        sentence: format template over the film's feature values, for film lovers.
+        sentence_null: what to say when the value is unknown; empty when there is nothing to say.
+        categories: the values of a category seen in training; any other value counts as unknown.
+    """
+
+    name: str
+    kind: Kind = "number"
+    description: str = ""
+    family: str = ""
+    sentence: str = ""
+    sentence_null: str = ""
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A line on log-odds: calibrated = slope * raw + intercept (Platt 1999). The slope is positive: ranks stay."""
+
+    slope: float
+    intercept: float
+
+    def apply(self, raw: Floats) -> Floats:
+        return self.slope * raw + self.intercept
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A trained model that turns feature rows into four rating probabilities and their reasons.
+
+    Safe to share between threads; every call scores with one thread, so that a request costs microseconds.
+
+    Attributes:
+        feature_service: Feast service whose features, in any order, a row has to hold.
+        features: by name, in the model's order; `feature_names` gives the names alone.
+        band: (low, high): between them P(rating 3) is too close to call; `verdict()` applies it.
+        boosters: one for each of THRESHOLDS.
+        calibrations: one for each of THRESHOLDS.
+        text_encoders: by name, for the features of kind `text`.
+        facts: what training wants to keep beside the model (counts, dates, hashes); not used for scoring.
+    """
+
+    feature_service: str
+    features: Mapping[str, FeatureInfo]
+    band: tuple[float, float]
+    boosters: tuple[lightgbm.Booster, ...]
+    calibrations: tuple[Calibration, ...]
+    text_encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(self.features)
+
+    def encode(self, rows: Sequence[Mapping[str, object]]) -> Floats:
+        """Turn feature values by name into the model's matrix, shape (n_rows, n_columns).
+
+        None becomes nan, a category its code, a text as many columns as its encoder has; n_columns is therefore
+        at least the number of features. The matrix is for `probabilities()` and `contributions()` alone.
+
+        Raises:
+            ModelNotReadyError: a row lacks one of the model's features.
+        """
+        return encode_features(self.features, self.text_encoders, rows)
+
+    def probabilities(self, matrix: Floats) -> Floats:
+        """P(rating 0), P(1), P(2), P(3), shape (n_rows, 4); each row sums to 1 and none is negative."""
+        at_least_1, at_least_2, at_least_3 = (
+            _sigmoid(calibration.apply(_predict_raw(booster, matrix)))
+            for booster, calibration in zip(self.boosters, self.calibrations, strict=True)
+        )
+        # The three are learned apart and may cross by a little. P(3) answers the Bechdel test and is explained by
+        # contributions(), so it stays as it is and the looser thresholds give way.
+        at_least_2 = np.maximum(at_least_2, at_least_3)
+        at_least_1 = np.maximum(at_least_1, at_least_2)
+        return np.column_stack([1.0 - at_least_1, at_least_1 - at_least_2, at_least_2 - at_least_3, at_least_3])
+
+    def contributions(self, matrix: Floats) -> Floats:
+        """Share of each feature in the calibrated log-odds of rating 3, shape (n_rows, n_features + 1).
+
+        The last column is the base, the same for every film; a row's sum is the log-odds of P(rating 3). Columns
+        of one text are summed under its feature. Values are LightGBM's own SHAP values (`pred_contrib`).
+        """
+        calibration = self.calibrations[-1]
+        by_column = _predict(self.boosters[-1], matrix, pred_contrib=True) * calibration.slope
+        summed = np.zeros((by_column.shape[0], len(self.features) + 1))
+        for column, feature in enumerate(self._feature_of_column):
+            summed[:, feature] += by_column[:, column]
+        summed[:, -1] = by_column[:, -1] + calibration.intercept
+        return summed
+
+    def verdict(self, probability: float) -> Verdict:
+        """Say what P(rating 3) means: inside the band, its ends included, it is too close to call."""
+        low, high = self.band
+        if low <= probability <= high:
+            return "too_close_to_call"
+        return "pass" if probability > high else "fail"
+
+    @cached_property
+    def _feature_of_column(self) -> tuple[int, ...]:
+        widths = (self.text_encoders[name].n_columns if name in self.text_encoders else 1 for name in self.features)
+        return tuple(position for position, width in enumerate(widths) for _ in range(width))
+
+    def save(self, directory: Path) -> None:
+        """Write the model's files into `directory`, which is made when missing."""
+        directory.mkdir(parents=True, exist_ok=True)
+        head = {
+            "format_version": FORMAT_VERSION,
+            "feature_service": self.feature_service,
+            "features": [asdict(feature) for feature in self.features.values()],
+            "band": list(self.band),
+            "calibrations": [asdict(calibration) for calibration in self.calibrations],
+            "facts": dict(self.facts),
+        }
+        (directory / _SCORER_FILE).write_text(json.dumps(head, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for threshold, booster in zip(THRESHOLDS, self.boosters, strict=True):
+            (directory / _booster_file(threshold)).write_text(booster.model_to_string(), encoding="utf-8")
+        arrays = {
+            f"{name}/{key}": array
+            for name, encoder in self.text_encoders.items()
+            for key, array in encoder.to_arrays().items()
+        }
+        np.savez_compressed(directory / _TEXTS_FILE, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, directory: Path) -> "Scorer":
+        """Read what `save()` wrote; scores are the same to the last bit.
+
+        Raises:
+            ModelNotReadyError: files are missing, damaged or of another format version.
+        """
+        try:
+            return cls._load(directory)
+        except (OSError, KeyError, TypeError, ValueError, LightGBMError) as error:
+            raise ModelNotReadyError(
+                f"The model in {directory} cannot be read ({error!r}). Train a new one: make train-model."
+            ) from error
+
+    @classmethod
+    def _load(cls, directory: Path) -> "Scorer":
+        head = json.loads((directory / _SCORER_FILE).read_text(encoding="utf-8"))
+        if head["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {head['format_version']}, this code reads {FORMAT_VERSION}")
+        infos = [FeatureInfo(**{**fields, "categories": tuple(fields["categories"])}) for fields in head["features"]]
+        low, high = head["band"]
+        return cls(
+            feature_service=head["feature_service"],
+            features={info.name: info for info in infos},
+            band=(low, high),
+            boosters=tuple(
+                lightgbm.Booster(model_str=(directory / _booster_file(threshold)).read_text(encoding="utf-8"))
+                for threshold in THRESHOLDS
+            ),
+            calibrations=tuple(Calibration(**fields) for fields in head["calibrations"]),
+            text_encoders=_load_text_encoders(directory, [info.name for info in infos if info.kind == "text"]),
+            facts=head["facts"],
+        )
+
+
+def encode_features(
+    features: Mapping[str, FeatureInfo],
+    text_encoders: Mapping[str, TextEncoder],
+    rows: Sequence[Mapping[str, object]],
+) -> Floats:
+    """The encoding behind `Scorer.encode()`, also used while there is no Scorer yet."""
+    columns: list[Floats] = []
+    for name, info in features.items():
+        try:
+            values = [row[name] for row in rows]
+        except KeyError as error:
+            raise ModelNotReadyError(
+                f"The model needs the feature {name}, which the film's row does not hold. "
+                "The feature service and the model differ: train again (make train-model)."
+            ) from error
+        columns.append(_encode_column(info, values, text_encoders))
+    return np.ascontiguousarray(np.hstack(columns)) if columns else np.empty((len(rows), 0))
+
+
+def _encode_column(info: FeatureInfo, values: Sequence[object], text_encoders: Mapping[str, TextEncoder]) -> Floats:
+    if info.kind == "text":
+        return text_encoders[info.name].encode(values)
+    if info.kind == "category":
+        codes = {category: float(code) for code, category in enumerate(info.categories)}
+        return np.array([[codes.get(str(value), np.nan)] for value in values], dtype=np.float64).reshape(-1, 1)
+    return np.array([[_as_number(info.name, value)] for value in values], dtype=np.float64).reshape(-1, 1)
+
+
+def _as_number(name: str, value: object) -> float:
+    if value is None:
+        return float("nan")
+    try:
+        return float(value)  # type: ignore[arg-type]  # bool, int, float, Decimal, numpy's scalars
+    except (TypeError, ValueError) as error:
+        raise ModelNotReadyError(
+            f"The feature {name} should be a number and is {value!r}. "
+            "The feature service and the model differ: train again (make train-model)."
+        ) from error
+
+
+def _predict_raw(booster: lightgbm.Booster, matrix: Floats) -> Floats:
+    return _predict(booster, matrix, raw_score=True)
+
+
+def _predict(booster: lightgbm.Booster, matrix: Floats, **options: bool) -> Floats:
+    return np.asarray(booster.predict(matrix, num_threads=1, **options), dtype=np.float64)
+
+
+def _sigmoid(log_odds: Floats) -> Floats:
+    return 1.0 / (1.0 + np.exp(-log_odds))
+
+
+def _booster_file(threshold: int) -> str:
+    return f"rating_at_least_{threshold}.lightgbm.txt"
+
+
+def _load_text_encoders(directory: Path, names: Sequence[str]) -> dict[str, TextEncoder]:
+    with np.load(directory / _TEXTS_FILE, allow_pickle=False) as arrays:
+        return {
+            name: TextEncoder.from_arrays(
+                {key: arrays[f"{name}/{key}"] for key in ("terms", "idf", "weights", "intercepts")}
+            )
+            for name in names
+        }
