@@ -1,0 +1,156 @@
+"""Which film a typed title means. TMDB's own order does not answer that: "Home" puts Spider-Man above Home.
+
+The same rules choose in TMDB's search results and in the catalogue.
+"""
+
+import html
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+FIRST_FILM_YEAR = 1874  # Passage de Venus, the oldest film on TMDB
+ARTICLES = r"(?:the|a|an|le|la|les|der|die|das|el|los|las|il)"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A film that a title may mean."""
+
+    tmdb_id: int
+    title: str
+    year: int | None = None
+    original_title: str | None = None
+    imdb_id: str | None = None
+    poster_path: str | None = None
+    popularity: float = 0.0
+    is_synthetic: bool = False
+
+    @property
+    def label(self) -> str:
+        """`Frozen (2013)`, for sentences."""
+        return f"{self.title} ({self.year})" if self.year else self.title
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a title led to.
+
+    Attributes:
+        kind: `one` film fits; `several` fit equally; the title exists in an `other_year` only; no film bears the
+            title, but some are `similar`; or `none`.
+        candidates: the films of that kind, most popular first.
+    """
+
+    kind: Literal["one", "several", "other_year", "similar", "none"]
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def film(self) -> Candidate | None:
+        """The film, when exactly one fits."""
+        return self.candidates[0] if self.kind == "one" else None
+
+    @property
+    def has_title(self) -> bool:
+        """Whether any film bears the title, perhaps in another year."""
+        return self.kind in ("one", "several", "other_year")
+
+
+def search_key(title: str) -> str:
+    """A title without case, accents, punctuation and HTML entities: `Amélie!` and `amelie` have the same key."""
+    plain = unicodedata.normalize("NFKD", html.unescape(title)).casefold().replace("&", " and ")
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    words = re.sub(r"['’ʼ]", "", plain)  # noqa: RUF001 - the apostrophes that people type
+    key = " ".join(re.findall(r"\w+", words))
+    return key or plain.strip()
+
+
+def loose_key(title: str) -> str:
+    """The search key without the article in front or, as catalogues print it, behind (`Matrix, The`)."""
+    key = search_key(title)
+    return re.sub(rf"^{ARTICLES} (?=\w)|(?<=\w) {ARTICLES}$", "", key)
+
+
+def split_year(text: str, latest: int | None = None) -> tuple[str, int | None]:
+    """Split a year off the end of what was typed: `Mulan (2020)` or `Mulan 2020` into title and year.
+
+    Args:
+        latest: the last year that counts as one; default: five years from now (announced films).
+    """
+    found = re.fullmatch(r"(?P<title>.*\S)[\s,]+(?:\((?P<a>\d{4})\)|\[(?P<b>\d{4})\]|(?P<c>\d{4}))", text.strip())
+    if found is None:
+        return text.strip(), None
+    year = int(found["a"] or found["b"] or found["c"])
+    if FIRST_FILM_YEAR <= year <= (latest or datetime.now(UTC).year + 5):
+        return found["title"].rstrip(" ,-"), year
+    return text.strip(), None
+
+
+def match_title(title: str, year: int | None, films: Sequence[Candidate]) -> Match:
+    """Choose the film that a title means, or say between which films one must choose.
+
+    Exact titles come before titles that differ by an article; in each, the exact year before a year off by one
+    (festival and cinema years differ, Radarr#5996). A tie is never broken by popularity.
+    """
+    films = list({film.tmdb_id: film for film in films}.values())
+    named = _with_title(title, films)
+    if not named:
+        return Match("similar" if films else "none", _ranked(films))
+    fitting = _with_year(year, named)
+    if not fitting:
+        return Match("other_year", _ranked(named))
+    return Match("one" if len(fitting) == 1 else "several", _ranked(fitting))
+
+
+def _with_title(title: str, films: Sequence[Candidate]) -> list[Candidate]:
+    for key in (search_key, loose_key):
+        wanted = key(title)
+        named = [film for film in films if wanted in (key(film.title), key(film.original_title or ""))]
+        if named:
+            return named
+    return []
+
+
+def _with_year(year: int | None, films: Sequence[Candidate]) -> list[Candidate]:
+    if year is None:
+        return list(films)
+    for tolerance in (0, 1):
+        near = [film for film in films if film.year is not None and abs(film.year - year) <= tolerance]
+        if near:
+            return near
+    return []
+
+
+def _ranked(films: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    return tuple(sorted(films, key=lambda film: (-film.popularity, -(film.year or 0), film.tmdb_id)))
+
+
+def read_candidate(row: Any) -> Candidate | None:
+    """A row of a search or find answer; None for one that is no film or is marked as adult.
+
+    Every field may be missing: 4.7 % of the rows have an empty date, 0.7 % none at all.
+    """
+    if not isinstance(row, dict) or row.get("adult") is True:
+        return None
+    identity, title = row.get("id"), row.get("title") or row.get("original_title")
+    if not isinstance(identity, int) or isinstance(identity, bool) or not isinstance(title, str):
+        return None
+    original_title, poster_path = row.get("original_title"), row.get("poster_path")
+    popularity = row.get("popularity")
+    return Candidate(
+        tmdb_id=identity,
+        title=title,
+        year=read_year(row.get("release_date")),
+        original_title=original_title if isinstance(original_title, str) else None,
+        poster_path=poster_path if isinstance(poster_path, str) else None,
+        popularity=float(popularity) if isinstance(popularity, int | float) else 0.0,
+    )
+
+
+def read_year(date: Any) -> int | None:
+    """The year of `YYYY-MM-DD`; None for an empty, missing or broken date."""
+    if isinstance(date, str) and re.match(r"\d{4}-", date):
+        return int(date[:4])
+    return None

@@ -1,0 +1,282 @@
+"""One GET to TMDB: kept-alive connections, deadlines, retries, and every body checked before it is believed."""
+
+import gzip
+import logging
+import random
+import re
+import threading
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import orjson
+import requests
+import urllib3
+from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from common.errors import TmdbCredentialError, TmdbUnavailableError
+from common.tmdb.limits import CircuitBreaker, RateLimiter, SingleFlight
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 5.0
+TOTAL_SECONDS = 10.0
+ATTEMPTS = 3
+MAX_BODY_BYTES = 5_000_000  # the largest recorded answer has 208 kB; revisit if TMDB's answers grow
+CREDENTIAL_MEMORY_SECONDS = 60.0  # a refused credential is not tried again for this long
+SETTINGS_PAGE = "https://www.themoviedb.org/settings/api"
+
+
+class Deadline:
+    """The moment after which an answer is of no use; shared by all calls that one request needs."""
+
+    def __init__(self, seconds: float = TOTAL_SECONDS) -> None:
+        self.at = time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self.at - time.monotonic())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """TMDB's decoded answer: `status` is 200 or 404, `body` is a JSON object (empty for 404)."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class _Transient(Exception):  # noqa: N818 - not an error of ours, a reason to try again
+    """An attempt failed in a way that another attempt may cure.
+
+    Attributes:
+        wait_seconds: what TMDB asked for with Retry-After, None when it asked for nothing.
+    """
+
+    def __init__(self, reason: str, wait_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait_seconds = wait_seconds
+
+
+class _Bearer(AuthBase):
+    """The credential as a header. Given as `auth`, so that a .netrc entry cannot replace it."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        return request
+
+
+class TmdbTransport:
+    """Sends GETs to TMDB within the limits that its operators ask for.
+
+    Args:
+        token: the API Read Access Token.
+        base_url: of API version 3, without a slash at the end.
+        requests_per_second, connections: limits of this process. TMDB counts per IP address (about 50 a second
+            and 20 connections, https://github.com/grantholle/moviedb-promise/issues/74), so leave room.
+    """
+
+    def __init__(
+        self, token: SecretStr, base_url: str, *, requests_per_second: int = 20, connections: int = 10
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._token = SecretStr(token.get_secret_value().strip())
+        self._session = _make_session(self._token, connections)
+        self._limiter = RateLimiter(requests_per_second)
+        self._connections = threading.BoundedSemaphore(connections)
+        self._flights: SingleFlight[Answer] = SingleFlight()
+        self.breaker = CircuitBreaker()
+        self._credential_refused_until = 0.0
+
+    def get(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
+        """GET `path` below the base URL.
+
+        Raises:
+            TmdbCredentialError: the credential is refused; asking again is useless.
+            TmdbUnavailableError: no usable answer before the deadline.
+        """
+        key = f"{path}?{sorted(params.items())}"
+        try:
+            return self._flights.do(key, lambda: self._call(path, params, deadline), deadline.remaining)
+        except TimeoutError as error:
+            raise TmdbUnavailableError("TMDB did not answer in time. Try again in a minute.") from error
+
+    def _call(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
+        if time.monotonic() < self._credential_refused_until:
+            raise self._credential_error()
+        wait = self.breaker.seconds_closed_to_us()
+        if wait > 0:
+            raise TmdbUnavailableError(
+                f"TMDB has failed several times in a row. It is asked again in {wait:.0f} seconds."
+            )
+        try:
+            answer = self._call_with_retries(path, params, deadline)
+        except TmdbCredentialError:
+            self.breaker.succeeded()
+            raise
+        except BaseException:
+            self.breaker.failed()
+            raise
+        self.breaker.succeeded()
+        return answer
+
+    def _call_with_retries(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
+        reason = "no time was left to ask"
+        for attempt in range(ATTEMPTS):
+            wait = self._limiter.reserve(deadline.at)
+            if wait is None:
+                break
+            time.sleep(wait)
+            try:
+                return self._attempt(path, params, deadline)
+            except _Transient as failure:
+                reason = str(failure)
+                logger.info("tmdb attempt failed path=%s attempt=%d reason=%r", path, attempt + 1, reason)
+                if not self._wait_before_retry(attempt, failure, deadline):
+                    break
+        logger.warning("tmdb unavailable path=%s reason=%r", path, reason)
+        raise TmdbUnavailableError(f"TMDB is not available ({reason}). Try again in a minute.")
+
+    def _wait_before_retry(self, attempt: int, failure: _Transient, deadline: Deadline) -> bool:
+        """Sleep as long as TMDB asked, else a random share of an exponential delay; False when time is up."""
+        if attempt == ATTEMPTS - 1:
+            return False
+        if failure.wait_seconds is not None:
+            self._limiter.pause(min(failure.wait_seconds, 60.0))
+            return failure.wait_seconds < deadline.remaining
+        delay = random.uniform(0.05, 0.25 * 2**attempt)  # noqa: S311 - jitter, not a secret
+        if delay >= deadline.remaining:
+            return False
+        time.sleep(delay)
+        return True
+
+    def _attempt(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
+        if not self._connections.acquire(timeout=deadline.remaining):
+            raise _Transient("all connections are busy")
+        try:
+            return self._send(path, params, deadline)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            # only the kind of the error: its text may hold the address with its parameters
+            raise _Transient(f"the connection failed: {type(error).__name__}") from error
+        finally:
+            self._connections.release()
+
+    def _send(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
+        left = deadline.remaining
+        if left <= 0:
+            raise _Transient("it took too long")
+        with self._session.get(
+            f"{self._base_url}/{path}",
+            params=dict(params),
+            timeout=(min(CONNECT_SECONDS, left), min(READ_SECONDS, left)),
+            stream=True,
+            allow_redirects=False,
+        ) as response:
+            body = _read_body(response, deadline)
+            return self._judge(response, body)
+
+    def _judge(self, response: requests.Response, body: bytes) -> Answer:
+        """Turn a status and a body into an answer, or into the right kind of failure."""
+        status = response.status_code
+        if status == 200:
+            return Answer(200, _decode_object(body, response.headers.get("Content-Type", "")))
+        if status == 404:
+            return Answer(404, {})
+        if status == 401:
+            self._credential_refused_until = time.monotonic() + CREDENTIAL_MEMORY_SECONDS
+            raise self._credential_error()
+        if status == 429 or status >= 500:
+            raise _Transient(f"it answered {status}", _parse_retry_after(response.headers.get("Retry-After")))
+        if status == 204 or 300 <= status < 400:
+            raise _Transient(f"it answered {status} without a film")
+        raise TmdbUnavailableError(f"TMDB refused the question with status {status}.")
+
+    def _credential_error(self) -> TmdbCredentialError:
+        if re.fullmatch(r"[0-9a-fA-F]{32}", self._token.get_secret_value()):
+            return TmdbCredentialError(
+                "TMDB refuses TMDB_API_TOKEN: it looks like a v3 API key. "
+                f"Set it to the API Read Access Token, the long one that begins with eyJ, from {SETTINGS_PAGE}."
+            )
+        return TmdbCredentialError(
+            f"TMDB refuses TMDB_API_TOKEN. Set it to the API Read Access Token from {SETTINGS_PAGE}."
+        )
+
+
+def _make_session(token: SecretStr, connections: int) -> requests.Session:
+    if not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
+        raise TmdbCredentialError(
+            "TMDB_API_TOKEN holds characters that no token has (blanks, line ends or letters beyond ASCII). "
+            f"Copy the API Read Access Token from {SETTINGS_PAGE} again."
+        )
+    session = requests.Session()
+    session.auth = _Bearer(token)
+    session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip"})
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _read_body(response: requests.Response, deadline: Deadline) -> bytes:
+    """Read what has arrived, again and again, so that a body that drips in cannot outlive the deadline."""
+    parts: list[bytes] = []
+    size = 0
+    while chunk := response.raw.read1(65536, decode_content=True):
+        parts.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise TmdbUnavailableError(f"TMDB sent more than {MAX_BODY_BYTES // 1_000_000} MB for one question.")
+        if deadline.remaining <= 0:
+            raise _Transient("it took too long")
+    return b"".join(parts)
+
+
+def _decode_object(body: bytes, content_type: str) -> dict[str, Any]:
+    """Decode a JSON object, also one that is gzipped without saying so (incident of 2026-05-20, seerr#3050)."""
+    if "json" not in content_type.lower():
+        raise _Transient(f"it answered {content_type.split(';')[0] or 'no content type'} instead of JSON")
+    if body.startswith(b"\x1f\x8b"):
+        body = _gunzip(body)
+    try:
+        decoded = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _Transient("its answer is not valid JSON") from error
+    if not isinstance(decoded, dict):
+        raise _Transient("its answer is not a JSON object")
+    return decoded
+
+
+def _gunzip(body: bytes) -> bytes:
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = decompressor.decompress(body, MAX_BODY_BYTES)
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise _Transient("its answer is broken gzip") from error
+    if decompressor.unconsumed_tail:
+        raise TmdbUnavailableError(f"TMDB sent more than {MAX_BODY_BYTES // 1_000_000} MB for one question.")
+    return plain
+
+
+def _parse_retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header; None when it is absent, zero, past or nonsense (back off ourselves then)."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value) or None
+    try:
+        seconds = parsedate_to_datetime(value).timestamp() - time.time()
+    except ValueError:
+        return None
+    return seconds if seconds > 0 else None
