@@ -1,22 +1,243 @@
-"""Command line of the orchestration."""
+"""Command line of the orchestration: what the Makefile's targets call."""
 
 import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import psycopg
+import requests
+
+from common.database import address, connect
 from common.embedded_postgres import EmbeddedPostgres
-from common.settings import load_settings
+from common.errors import PlatformError, ServiceError
+from common.settings import ROOT, Settings, load_settings
+from orchestration.console import Progress, console
+from orchestration.pipeline import Pipeline
+from orchestration.runtime import Runtime
+
+START_SECONDS = 120.0
+LINTERS = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("lint-imports",),
+    ("sqlfluff", "lint", "--processes", "2", "dbt_project"),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m orchestration")
-    commands = parser.add_subparsers(dest="command", required=True)
-    database = commands.add_parser("database", help="start or stop the embedded PostgreSQL")
-    database.add_argument("action", choices=["start", "stop"])
-    options = parser.parse_args(arguments)
-    settings = load_settings()
-    server = EmbeddedPostgres(settings.state_dir, settings.embedded_db_port)
-    if options.action == "start":
+    """Parse the command line and run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    action: Callable[[Runtime, argparse.Namespace], int] = options.action
+    return action(Runtime(load_settings()), options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m orchestration", description="Run the platform on this machine.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, action, text in (
+        ("up", up, "from nothing to a page that answers; a second run changes nothing"),
+        ("down", down, "stop what `up` started"),
+        ("status", status, "what runs, what is loaded"),
+        ("logs", logs, "the last lines of every log"),
+        ("init-infra", init_infra, "start PostgreSQL, MLflow and the server, without data or model"),
+        ("train-model", train_model, "load, build, publish and train"),
+        ("evaluate", evaluate, "print the model's figures on both splits"),
+        ("lint", lint, "style of Python and SQL, and who may import whom"),
+        ("clean", clean, "stop everything and delete what was made"),
+    ):
+        commands.add_parser(name, help=text, description=text).set_defaults(action=action)
+    database_parser = commands.add_parser("database", help="start or stop the embedded PostgreSQL alone")
+    database_parser.add_argument("state", choices=["start", "stop"])
+    database_parser.set_defaults(action=database)
+    return parser
+
+
+def up(runtime: Runtime, _: argparse.Namespace) -> int:
+    """Everything, in the background, until the page answers a real question."""
+    progress = Progress(total=7)
+    pipeline = _start_stores(runtime, progress)
+    pipeline.build()
+    _wait_for_mlflow(runtime)
+    pipeline.train(always=False)
+    _start_server(runtime, progress, ready=True)
+    _print_addresses(runtime)
+    return 0
+
+
+def init_infra(runtime: Runtime, _: argparse.Namespace) -> int:
+    """The services alone; the server says what is missing until a model is trained."""
+    progress = Progress(total=3)
+    _start_stores(runtime, progress)
+    _wait_for_mlflow(runtime)
+    _start_server(runtime, progress, ready=False)
+    _print_addresses(runtime)
+    return 0
+
+
+def train_model(runtime: Runtime, _: argparse.Namespace) -> int:
+    """The pipeline with a new model at its end."""
+    progress = Progress(total=6)
+    pipeline = _start_stores(runtime, progress)
+    pipeline.build()
+    _wait_for_mlflow(runtime)
+    pipeline.train(always=True)
+    return 0
+
+
+def evaluate(runtime: Runtime, _: argparse.Namespace) -> int:
+    """The pipeline, then the model's figures."""
+    progress = Progress(total=6)
+    pipeline = _start_stores(runtime, progress)
+    pipeline.build()
+    _wait_for_mlflow(runtime)
+    console.print("\n".join(pipeline.evaluate()), markup=False)
+    return 0
+
+
+def down(runtime: Runtime, _: argparse.Namespace) -> int:
+    """Stop the services in the order in which they depend on each other."""
+    stopped = [service.name for service in (runtime.server, runtime.mlflow) if service and service.stop()]
+    if runtime.database and runtime.database.stop():
+        stopped.append("postgresql")
+    console.print(f"Stopped: {', '.join(stopped) or 'nothing was running'}.")
+    return 0
+
+
+def status(runtime: Runtime, _: argparse.Namespace) -> int:
+    """One line for each part."""
+    settings = runtime.settings
+    console.print(
+        f"database  {'answers' if _database_answers(settings) else 'is away':8} {address(settings.database_url)}"
+    )
+    for service in (runtime.mlflow, runtime.server):
+        if service is not None:
+            state = "answers" if service.process() and service.answers() else "is away"
+            console.print(f"{service.name:9} {state:8} {service.url}")
+    if _database_answers(settings):
+        _print_steps(settings)
+    return 0
+
+
+def logs(runtime: Runtime, _: argparse.Namespace) -> int:
+    """The end of each log under its path."""
+    found = sorted((runtime.settings.state_dir / "logs").glob("*.log"))
+    for log in [*found, *([runtime.database.log] if runtime.database else [])]:
+        if log.exists():
+            console.rule(str(log))
+            console.print("\n".join(log.read_text(errors="replace").splitlines()[-15:]), markup=False)
+    return 0
+
+
+def lint(_: Runtime, __: argparse.Namespace) -> int:
+    """Every linter, all findings before the verdict."""
+    failed = [name for name, *rest in LINTERS if _run_tool(name, *rest) != 0]
+    if failed:
+        raise PlatformError(
+            f"{', '.join(sorted(set(failed)))} found something, see above. `ruff format` mends layout."
+        )
+    return 0
+
+
+def clean(runtime: Runtime, options: argparse.Namespace) -> int:
+    """Stop everything and delete the state: database, models, downloads, logs. Asks first on a terminal."""
+    state = runtime.settings.state_dir
+    if sys.stdin.isatty() and input(f"Delete the database, models and downloads in {state}? [y/N] ").lower() != "y":
+        raise PlatformError("Nothing was deleted.")
+    down(runtime, options)
+    folders = {state, ROOT / "dbt_project" / "target", ROOT / "dbt_project" / "logs"}
+    if runtime.database:
+        folders.add(runtime.database.data.parent)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def database(runtime: Runtime, options: argparse.Namespace) -> int:
+    """The embedded server alone."""
+    server = EmbeddedPostgres(runtime.settings.state_dir, runtime.settings.embedded_db_port)
+    if options.state == "start":
         server.start()
-        print(server.url)
+        console.print(server.url)
     else:
         server.stop()
     return 0
+
+
+def _start_stores(runtime: Runtime, progress: Progress) -> Pipeline:
+    """PostgreSQL with our tables, and MLflow, which comes up while the next steps run."""
+    pipeline = Pipeline(runtime, progress)
+    with progress.step("PostgreSQL") as step:
+        if runtime.database:
+            runtime.database.start()
+        pipeline.prepare()
+        step.result = address(runtime.settings.database_url)
+    with progress.step("MLflow") as step:
+        if runtime.mlflow is None:
+            step.result = runtime.settings.tracking_uri
+        else:
+            with connect(runtime.settings.database_url) as connection:
+                connection.execute("create schema if not exists mlflow")
+            started = runtime.mlflow.start()
+            step.result = f"{runtime.mlflow.url} {'starts in the background' if started else 'was running'}"
+    return pipeline
+
+
+def _wait_for_mlflow(runtime: Runtime) -> None:
+    if runtime.mlflow:
+        runtime.mlflow.wait(START_SECONDS)
+
+
+def _start_server(runtime: Runtime, progress: Progress, *, ready: bool) -> None:
+    """Start the server and wait: until it lives, or `ready`: until it has answered a real question."""
+    server = runtime.server
+    with progress.step("Server") as step:
+        started = server.start()
+        server.wait(START_SECONDS, healthy=(lambda: _predicts(runtime)) if ready else None)
+        step.result = f"{server.url} {'answers' if started else 'was running and answers'}"
+
+
+def _predicts(runtime: Runtime) -> bool:
+    """Whether the server predicts a film that is loaded."""
+    with connect(runtime.settings.database_url) as connection:
+        row = connection.execute("select movie_id from marts.dim_movies order by movie_id desc limit 1").fetchone()
+    if row is None:
+        raise ServiceError("No film is loaded. See `make logs`.")
+    try:
+        answer = requests.post(f"{runtime.server.url}/api/v1/predictions", json={"tmdb_id": row[0]}, timeout=20)
+    except requests.RequestException:
+        return False
+    return answer.status_code == requests.codes.ok and "probability" in answer.json()["prediction"]
+
+
+def _print_addresses(runtime: Runtime) -> None:
+    url = runtime.server.url
+    console.print(f"\nPage     {url}\nAPI      {url}/openapi.json\nMLflow   {runtime.settings.tracking_uri}")
+    console.print("\nStop with `make down`.", markup=False)
+
+
+def _database_answers(settings: Settings) -> bool:
+    try:
+        connect(settings.database_url).close()
+    except PlatformError:
+        return False
+    return True
+
+
+def _print_steps(settings: Settings) -> None:
+    with connect(settings.database_url) as connection:
+        try:
+            rows = connection.execute(
+                "select step, seconds, to_char(finished_at, 'YYYY-MM-DD HH24:MI') from ops.step_runs order by 3"
+            ).fetchall()
+        except psycopg.errors.UndefinedTable:
+            rows = []
+    for step, seconds, finished in rows:
+        console.print(f"{step:9} done     {finished} UTC, {seconds:.1f} s")
+
+
+def _run_tool(name: str, *arguments: str) -> int:
+    console.print(f"$ {name} {' '.join(arguments)}", markup=False)
+    return subprocess.run([str(Path(sys.executable).with_name(name)), *arguments], cwd=ROOT, check=False).returncode

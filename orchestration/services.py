@@ -1,0 +1,161 @@
+"""Background services: started once, found again by pid and start time, stopped whole."""
+
+import hashlib
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+
+from common.errors import ServiceError
+
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server that runs in the background.
+
+    Attributes:
+        name: for people, and for its files below `state_dir`.
+        command: the program and its arguments.
+        environment: its whole environment.
+        port: the TCP port on 127.0.0.1 that it takes.
+        port_setting: the setting that moves it to another port.
+        health_path: answers 200 when the service is up.
+        state_dir: its pid goes to `run/<name>.json`, its output to `logs/<name>.log`.
+        version: changes when a running one no longer does what the settings and the code say.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int
+    port_setting: str
+    health_path: str
+    state_dir: Path
+    version: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where it answers on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.state_dir / "logs" / f"{self.name}.log"
+
+    @property
+    def _record(self) -> Path:
+        return self.state_dir / "run" / f"{self.name}.json"
+
+    def process(self) -> psutil.Process | None:
+        """The running process that we started, if it lives."""
+        try:
+            record = json.loads(self._record.read_text())
+            process = psutil.Process(record["pid"])
+            same = process.create_time() == record["create_time"] and process.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, KeyError, psutil.Error):
+            return None
+        return process if same else None
+
+    def start(self) -> bool:
+        """Start it in the background, or leave a running one of the same version; returns whether it was started.
+
+        Raises:
+            ServiceError: when another program holds the port.
+        """
+        if self.process() is not None:
+            if self._running_version() == self._fingerprint:
+                return False
+            self.stop()
+        if _port_answers(self.port):
+            raise ServiceError(
+                f"Port {self.port} for {self.name} is taken by another program. "
+                f"Stop it, or choose another port: {self.port_setting}=5050 make up"
+            )
+        self._spawn()
+        return True
+
+    def wait(self, seconds: float, *, healthy: Callable[[], bool] | None = None) -> None:
+        """Wait until it answers.
+
+        Args:
+            seconds: how long at most.
+            healthy: asked instead of the health path.
+
+        Raises:
+            ServiceError: when it ends or does not answer in time; with the end of its log.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if (healthy or self.answers)():
+                return
+            if self.process() is None:
+                raise ServiceError(f"{self.name} ended at its start: {self._last_words()} Its log: {self.log}")
+            time.sleep(0.2)
+        raise ServiceError(f"{self.name} does not answer within {seconds:.0f} s. Its log: {self.log}")
+
+    def answers(self) -> bool:
+        """Whether the health path answers 200."""
+        try:
+            return requests.get(self.url + self.health_path, timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    def stop(self) -> bool:
+        """Stop it with all its children; returns whether there was one to stop."""
+        process = self.process()
+        self._record.unlink(missing_ok=True)
+        if process is None:
+            return False
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+        _, alive = psutil.wait_procs(family, STOP_SECONDS)
+        for survivor in alive:
+            survivor.kill()
+        psutil.wait_procs(alive, STOP_SECONDS)
+        return True
+
+    @property
+    def _fingerprint(self) -> str:
+        facts = json.dumps([self.command, self.port, self.version])
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+    def _running_version(self) -> str:
+        return str(json.loads(self._record.read_text()).get("version", ""))
+
+    def _spawn(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            child = subprocess.Popen(
+                self.command,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        record = {
+            "pid": child.pid,
+            "create_time": psutil.Process(child.pid).create_time(),
+            "version": self._fingerprint,
+        }
+        self._record.write_text(json.dumps(record))
+
+    def _last_words(self) -> str:
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1] if lines else "it printed nothing."
+
+
+def _port_answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
