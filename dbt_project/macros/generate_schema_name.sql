@@ -1,0 +1,4 @@
+{#- Schemas are named as they are configured: features, not <target>_features. -#}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ (custom_schema_name or target.schema) | trim }}
+{%- endmacro %}

@@ -1,0 +1,113 @@
+{#-
+    A character that is a role and no name: "Nurse", "Girl #2", "the waiter (uncredited)", "Old woman".
+    The words are the commonest unnamed credits of TMDB casts; our own list, made by reading them.
+-#}
+{% macro is_role_only(character) -%}
+    (
+        {{ character }} ~ '#\s?[0-9]|\s[0-9]+$'
+        or {{ character }} ~* (
+            '^(the |a |an )?((young|old|older|elderly|little|pretty|angry|drunk|head|first|second|third|lead|another) )*'
+            || '([a-z]+ )?(girl|boy|woman|man|lady|guy|kid|child|baby|mother|father|mom|dad|wife|husband|daughter|son|sister'
+            || '|brother|grandmother|grandfather|girlfriend|boyfriend|bride|groom|nurse|doctor|waitress|waiter|bartender'
+            || '|barmaid|secretary|receptionist|teacher|student|nun|priest|reporter|reporter|newscaster|anchorwoman'
+            || '|anchorman|policeman|policewoman|cop|officer|detective|guard|soldier|driver|clerk|cashier|maid|butler'
+            || '|prostitute|hooker|stripper|dancer|singer|model|neighbor|neighbour|customer|patient|passenger|party guest'
+            || '|guest|bystander|extra|narrator|announcer|judge|lawyer|hostess|stewardess|flight attendant|librarian'
+            || '|cheerleader|witch|servant|villager|townsperson|townswoman|townsman|thug|henchman|pedestrian)s?'
+            || '( (one|two|three|four|[a-d]))?\s*(\(.*\))?$'
+        )
+    )
+{%- endmacro %}
+
+{#-
+    The people of a cast in billing order: (billing_rank, gender, is_role_only).
+    Each person once, by their first billing; `order` has gaps and ties, so the rank is counted anew.
+    gender: woman, man, nonbinary, or null where TMDB has not set it.
+-#}
+{% macro cast_people(cast_members) %}
+    select
+        row_number() over (order by billed.billing_order, billed.position) as billing_rank,
+        billed.gender,
+        case when billed.gender = 'woman' and billed.character != '' then {{ is_role_only('billed.character') }} end as is_role_only
+    from (
+        select distinct on (coalesce(member.item ->> 'id', 'position ' || member.position))
+            member.position,
+            case
+                when member.item ->> 'order' ~ '^[0-9]{1,6}$' then (member.item ->> 'order')::integer
+            end as billing_order,
+            case member.item ->> 'gender' when '1' then 'woman' when '2' then 'man' when '3' then 'nonbinary' end as gender,
+            member.item ->> 'character' as character
+        from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
+        where jsonb_typeof(member.item) = 'object'
+        order by coalesce(member.item ->> 'id', 'position ' || member.position), billing_order, member.position
+    ) as billed
+{% endmacro %}
+
+{% macro movie_cast_features(movies) %}
+{%- set tops = [1, 3, 5, 10] -%}
+with movies as (
+    select * from {{ movies }}
+),
+
+-- one pass over each cast
+counted as (
+    select
+        movies.movie_id,
+        movies.event_timestamp,
+        movies.created_timestamp,
+        people.*
+    from movies
+    cross join lateral (
+        select
+            nullif(count(*), 0) as members,
+            count(person.gender) as known,
+            count(*) filter (where person.gender = 'woman') as women,
+            {%- for top in tops %}
+            count(person.gender) filter (where person.billing_rank <= {{ top }}) as top{{ top }}_known,
+            count(*) filter (where person.billing_rank <= {{ top }} and person.gender = 'woman') as top{{ top }}_women,
+            {%- endfor %}
+            sum(1.0::double precision / person.billing_rank) filter (where person.gender is not null) as known_weight,
+            sum(1.0::double precision / person.billing_rank) filter (where person.gender = 'woman') as women_weight,
+            array_agg(person.billing_rank order by person.billing_rank) filter (where person.gender = 'woman') as women_ranks,
+            count(*) filter (where not person.is_role_only) as named_women,
+            count(*) filter (where person.is_role_only) as role_only_women
+        from ({{ cast_people('movies.cast_members') }}) as person
+    ) as people
+),
+
+features as (
+    select
+        -- ids
+        movie_id,
+
+        -- timestamps (UTC)
+        event_timestamp,
+        created_timestamp,
+
+        -- the whole cast; null when the cast is unknown
+        members as cast_members_count,
+        case when members > 0 then known end as cast_known_gender_count,
+        1 - known::double precision / members as cast_unknown_gender_share,
+        case when members > 0 then women end as cast_female_count,
+        women::double precision / nullif(known, 0) as cast_female_share,
+        coalesce(women_weight, 0) / known_weight as cast_billing_weighted_female_share,
+
+        -- by billing
+        {%- for top in tops %}
+        case when members > 0 then top{{ top }}_known end as cast_top{{ top }}_known_count,
+        case when members > 0 then top{{ top }}_women end as cast_top{{ top }}_female_count,
+        top{{ top }}_women::double precision / nullif(top{{ top }}_known, 0) as cast_top{{ top }}_female_share,
+        {%- endfor %}
+        women_ranks[1] as cast_first_female_rank,
+        women_ranks[2] as cast_second_female_rank,
+        women_ranks[3] as cast_third_female_rank,
+
+        -- named women against roles
+        case when members > 0 then named_women end as cast_named_female_count,
+        case when members > 0 then role_only_women end as cast_role_only_female_count,
+        named_women::double precision / nullif(named_women + role_only_women, 0) as cast_named_female_share
+    from counted
+)
+
+select * from features
+{% endmacro %}

@@ -1,0 +1,93 @@
+{#-
+    Words that are about a woman or a man by their meaning. Source: the definitional and the equalize pairs of
+    Bolukbasi, Chang, Zou, Saligrama and Kalai, "Man is to Computer Programmer as Woman is to Homemaker? Debiasing Word
+    Embeddings", NeurIPS 2016 (https://github.com/tolga-b/debiaswe, data/), without its given names, animals, organs and
+    faiths, and with its underscored pairs as one word. Ours besides: him, hers, mum, girlfriend(s) and boyfriend(s),
+    bride and groom, widow and widower, heroine and hero, actress and actor, since plots are full of them.
+    English only: overviews are asked for in English, so another language counts as a text without such words.
+-#}
+{% macro gendered_words(gender) -%}
+    {{ return({
+        'female': [
+            'she', 'her', 'hers', 'herself', 'woman', 'women', 'girl', 'girls', 'mother', 'mothers', 'motherhood', 'mom', 'moms',
+            'mum', 'daughter', 'daughters', 'sister', 'sisters', 'wife', 'wives', 'aunt', 'aunts', 'niece', 'nieces', 'grandmother',
+            'grandma', 'granny', 'granddaughter', 'granddaughters', 'lady', 'ladies', 'gal', 'gals', 'female', 'females', 'queen',
+            'queens', 'princess', 'princesses', 'businesswoman', 'chairwoman', 'congresswoman', 'councilwoman', 'spokeswoman',
+            'schoolgirl', 'sorority', 'nun', 'girlfriend', 'girlfriends', 'bride', 'brides', 'widow', 'widows', 'heroine',
+            'actress', 'actresses',
+        ],
+        'male': [
+            'he', 'him', 'his', 'himself', 'man', 'men', 'boy', 'boys', 'father', 'fathers', 'fatherhood', 'dad', 'dads', 'son',
+            'sons', 'brother', 'brothers', 'husband', 'husbands', 'uncle', 'uncles', 'nephew', 'nephews', 'grandfather', 'grandpa',
+            'grandson', 'grandsons', 'gentleman', 'gentlemen', 'guy', 'guys', 'dude', 'dudes', 'fella', 'male', 'males', 'king',
+            'kings', 'prince', 'princes', 'businessman', 'chairman', 'congressman', 'councilman', 'spokesman', 'schoolboy',
+            'fraternity', 'priest', 'boyfriend', 'boyfriends', 'groom', 'grooms', 'widower', 'widowers', 'hero', 'actor', 'actors',
+        ],
+    }[gender]) }}
+{%- endmacro %}
+
+{% macro gendered_words_count(column, gender) -%}
+    regexp_count({{ column }}, '\m({{ gendered_words(gender) | join("|") }})\M', 1, 'i')::bigint
+{%- endmacro %}
+
+{% macro movie_text_features(movies) %}
+{%- set texts = ['title', 'tagline', 'overview'] -%}
+with movies as (
+    select * from {{ movies }}
+),
+
+counted as (
+    select
+        movies.movie_id,
+        movies.event_timestamp,
+        movies.created_timestamp,
+        movies.title,
+        movies.tagline,
+        movies.overview,
+        words.*
+    from movies
+    -- `offset 0` keeps the counts counted once: the planner would copy each of them to every place that uses it
+    cross join lateral (
+        select
+            {%- for text in texts %}
+            regexp_count(movies.{{ text }}, '\w+')::bigint as {{ text }}_words,
+            {{ gendered_words_count('movies.' ~ text, 'female') }} as {{ text }}_female,
+            {{ gendered_words_count('movies.' ~ text, 'male') }} as {{ text }}_male{{ ',' if not loop.last }}
+            {%- endfor %}
+        offset 0
+    ) as words
+),
+
+features as (
+    select
+        -- ids
+        movie_id,
+
+        -- timestamps (UTC)
+        event_timestamp,
+        created_timestamp,
+
+        -- the texts themselves, for the model's own encoding
+        title as text_title,
+        tagline as text_tagline,
+        overview as text_overview,
+
+        -- length
+        title_words as text_title_words_count,
+        tagline_words as text_tagline_words_count,
+        overview_words as text_overview_words_count,
+
+        -- gendered words
+        {%- for text in texts %}
+        {{ text }}_female as text_{{ text }}_female_words_count,
+        {{ text }}_male as text_{{ text }}_male_words_count,
+        ({{ text }}_female - {{ text }}_male)::double precision
+        / nullif({{ text }}_female + {{ text }}_male, 0) as text_{{ text }}_gender_balance,
+        {%- endfor %}
+        100.0::double precision * overview_female / nullif(overview_words, 0) as text_overview_female_words_per_100,
+        100.0::double precision * overview_male / nullif(overview_words, 0) as text_overview_male_words_per_100
+    from counted
+)
+
+select * from features
+{% endmacro %}

@@ -1,0 +1,1 @@
+{{ movie_text_features(ref('int_movies_unioned')) }}

@@ -1,0 +1,1 @@
+{{ movie_cast_features(ref('int_movies_live')) }}

@@ -1,0 +1,1 @@
+{{ movie_crew_features(ref('int_movies_live')) }}

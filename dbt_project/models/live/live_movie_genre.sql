@@ -1,0 +1,1 @@
+{{ movie_genre_features(ref('int_movies_live')) }}

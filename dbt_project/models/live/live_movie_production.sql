@@ -1,0 +1,1 @@
+{{ movie_production_features(ref('int_movies_live')) }}
