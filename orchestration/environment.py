@@ -31,10 +31,9 @@ CURES = (
         "Failed to fetch",
         "Packages cannot be downloaded. Check the connection, the proxy and the package index settings.",
     ),
-    (
-        "Failed to build",
-        "A package must be compiled here and that failed: install a C compiler (Debian: apt install gcc).",
-    ),
+    ("gcc' failed", NO_COMPILER),
+    ("cc: command not found", NO_COMPILER),
+    ("No such file or directory: 'cc'", NO_COMPILER),
     ("ensurepip is not available", "Python's venv module is incomplete. Debian: apt install python3-venv."),
 )
 
