@@ -12,7 +12,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 FIRST_FILM_YEAR = 1874  # Passage de Venus, the oldest film on TMDB
-ARTICLES = r"(?:the|a|an|le|la|les|der|die|das|el|los|las|il)"
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_APOSTROPHES = re.compile("['’ʼ`]")  # noqa: RUF001 - the apostrophes that people type
+_PUNCTUATION = re.compile(r"[\s!-/:-@\[-^{-~\u00a1-\u00bf\u2000-\u206f\u3000-\u303f]+")
+_ARTICLES = r"(?:the|a|an|le|la|les|der|die|das|el|los|las|il)"
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,19 @@ class Match:
 
 
 def search_key(title: str) -> str:
-    """A title without case, accents, punctuation and HTML entities: `Amélie!` and `amelie` have the same key."""
-    plain = unicodedata.normalize("NFKD", html.unescape(title)).casefold().replace("&", " and ")
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    words = re.sub(r"['’ʼ]", "", plain)  # noqa: RUF001 - the apostrophes that people type
-    key = " ".join(re.findall(r"\w+", words))
-    return key or plain.strip()
+    """A title without case, accents, punctuation and HTML entities: `Amélie!` and `amelie` have the same key.
+
+    The macro `search_key` in dbt_project says the same in SQL, for the catalogue; a contract test compares them.
+    """
+    text = html.unescape(title)
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).lower().replace("&", " and ")
+    return _PUNCTUATION.sub(" ", _APOSTROPHES.sub("", plain)).strip() or text.lower()
 
 
 def loose_key(title: str) -> str:
     """The search key without the article in front or, as catalogues print it, behind (`Matrix, The`)."""
     key = search_key(title)
-    return re.sub(rf"^{ARTICLES} (?=\w)|(?<=\w) {ARTICLES}$", "", key)
+    return re.sub(rf"^{_ARTICLES} (?=\w)|(?<=\w) {_ARTICLES}$", "", key)
 
 
 def split_year(text: str, latest: int | None = None) -> tuple[str, int | None]:

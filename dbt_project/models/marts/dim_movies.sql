@@ -2,6 +2,7 @@
     {'columns': ['movie_id'], 'unique': true},
     {'columns': ['imdb_id']},
     {'columns': ['title_search', 'year']},
+    {'columns': ['original_title_search']},
 ]) }}
 
 with movies as (
@@ -26,7 +27,8 @@ described as (
         movies.title,
         movies.original_title,
         movies.poster_path,
-        lower(movies.title) as title_search,
+        {{ search_key('movies.title') }} as title_search,
+        {{ search_key('movies.original_title') }} as original_title_search,
 
         -- dates
         coalesce(extract(year from movies.release_date)::integer, movies.listed_year) as year,
