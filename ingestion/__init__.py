@@ -1,0 +1,1 @@
+"""From Kaggle, csv files, the sample generator and TMDB payloads into schema `raw`."""

@@ -1,0 +1,4 @@
+from common.cli import run
+from ingestion.commands import main
+
+run(main)

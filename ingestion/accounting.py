@@ -1,0 +1,36 @@
+"""What a load did, in figures that add up."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """The figures of one load into one table; every row read is loaded, unchanged, updated or rejected.
+
+    Attributes:
+        target: the table, e.g. `raw.movies`.
+        removed: rows of the table that the source no longer has.
+        reasons: rejected rows by reason code.
+        notes: sentences for the person who reads the log.
+    """
+
+    target: str
+    read: int
+    loaded: int
+    unchanged: int
+    updated: int
+    rejected: int
+    removed: int
+    reasons: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.read != self.loaded + self.unchanged + self.updated + self.rejected:
+            raise AssertionError(f"rows of {self.target} do not add up: {self}")
+
+    def facts(self) -> str:
+        """The figures as key=value."""
+        return (
+            f"target={self.target} read={self.read} loaded={self.loaded} unchanged={self.unchanged} "
+            f"updated={self.updated} rejected={self.rejected} removed={self.removed}"
+        )

@@ -1,0 +1,61 @@
+"""Which films to load: `auto`, `kaggle`, `sample`, or the path of a file."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import SourceError
+from common.settings import Settings
+from ingestion import kaggle, sample
+
+logger = logging.getLogger(__name__)
+
+AUTO, KAGGLE, SAMPLE, FILE = "auto", "kaggle", "sample", "file"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files to load.
+
+    Attributes:
+        name: `kaggle`, `sample` or `file`, as in `raw.movies.source`.
+        movies: csv in Kaggle's layout.
+        payloads: TMDB-shaped JSON lines, if there are any.
+    """
+
+    name: str
+    movies: Path
+    payloads: Path | None
+
+
+def choose(wanted: str, credentials: kaggle.Credentials | None) -> str:
+    """The kind of source that a setting such as MOVIES_SOURCE means on this machine."""
+    if wanted != AUTO:
+        return wanted if wanted in {KAGGLE, SAMPLE} else FILE
+    if credentials is not None:
+        return KAGGLE
+    logger.warning(
+        "no Kaggle credentials: the SYNTHETIC sample is used, its films and people do not exist. "
+        "For real films put kaggle.json into the root, or set MOVIES_SOURCE to a csv file."
+    )
+    return SAMPLE
+
+
+def fetch(wanted: str, settings: Settings) -> Source:
+    """Have the files of a source on this machine, downloading or generating what is not there yet.
+
+    Raises:
+        SourceError: Kaggle or the file cannot be read.
+    """
+    credentials = kaggle.find_credentials(settings.kaggle_username, settings.kaggle_key)
+    kind = choose(wanted, credentials)
+    if kind == KAGGLE:
+        return Source(KAGGLE, kaggle.download(settings.state_dir / "kaggle", credentials), None)
+    if kind == SAMPLE:
+        folder = settings.state_dir / "sample" / f"films-{settings.sample_films}-seed-{settings.sample_seed}"
+        files = sample.ensure(folder, films=settings.sample_films, seed=settings.sample_seed)
+        return Source(SAMPLE, files.movies, files.payloads)
+    path = Path(wanted).expanduser()
+    if not path.is_file():
+        raise SourceError(f"There is no file {path}. MOVIES_SOURCE is auto, kaggle, sample, or the path of a csv file.")
+    return Source(FILE, path, None)
