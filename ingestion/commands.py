@@ -12,13 +12,13 @@ import psycopg
 from common.database import connect
 from common.logs import configure_logging
 from common.settings import Settings, load_settings
-from ingestion import sample
 from ingestion.accounting import LoadReport
 from ingestion.database_load import SourceFile
 from ingestion.movie_load import load_movies
 from ingestion.payload_load import load_payloads, remove_synthetic_payloads
 from ingestion.progress import progress_bar
 from ingestion.records import sha256_of
+from ingestion.sample.files import ensure as ensure_sample
 from ingestion.sources import SAMPLE, Source, fetch
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging(settings.log_level)
     options = _parser(settings).parse_args(arguments)
     if options.command == "sample":
-        sample.ensure(options.out, films=options.films, seed=options.seed)
+        ensure_sample(options.out, films=options.films, seed=options.seed)
     elif options.command == "download":
         fetch(options.source, settings)
     else:
@@ -43,9 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser(settings: Settings) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ingestion", description="Films into schema raw of PostgreSQL.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ingestion", description="Films into schema raw of PostgreSQL."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    load_parser = commands.add_parser("load", help="load films into raw.movies and payloads into raw.tmdb_movies")
+    load_parser = commands.add_parser(
+        "load", help="load films into raw.movies and payloads into raw.tmdb_movies"
+    )
     load_parser.add_argument(
         "--source",
         default=settings.movies_source,
@@ -58,10 +62,18 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         metavar="PATH",
         help="TMDB-shaped JSON lines, .jsonl or .jsonl.gz (default: TMDB_PAYLOADS, else those of the sample)",
     )
-    download = commands.add_parser("download", help="have the files of a source on this machine, without loading")
-    download.add_argument("--source", default=settings.movies_source, help=f"{SOURCE_HELP} (default: %(default)s)")
-    generate = commands.add_parser("sample", help="generate synthetic films: the same seed gives the same bytes")
-    generate.add_argument("--films", type=_positive, default=settings.sample_films, help="(default: %(default)s)")
+    download = commands.add_parser(
+        "download", help="have the files of a source on this machine, without loading"
+    )
+    download.add_argument(
+        "--source", default=settings.movies_source, help=f"{SOURCE_HELP} (default: %(default)s)"
+    )
+    generate = commands.add_parser(
+        "sample", help="generate synthetic films: the same seed gives the same bytes"
+    )
+    generate.add_argument(
+        "--films", type=_positive, default=settings.sample_films, help="(default: %(default)s)"
+    )
     generate.add_argument("--seed", type=int, default=settings.sample_seed, help="(default: %(default)s)")
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
     return parser

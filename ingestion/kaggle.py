@@ -1,4 +1,5 @@
 """Kaggle's data set, through opendatasets, which prompts for what it does not find and reads only ./kaggle.json."""
+
 from dataclasses import dataclass
 from pathlib import Path
 

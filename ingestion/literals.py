@@ -11,7 +11,9 @@ import warnings
 
 import orjson
 
-MAX_CHARACTERS = 2_000_000  # the longest real cast has 32,474; `ast` needs about a hundred bytes per character
+MAX_CHARACTERS = (
+    2_000_000  # the longest real cast has 32,474; `ast` needs about a hundred bytes per character
+)
 
 # Either a run of text in which every string is single-quoted and free of quotes and backslashes,
 # or one string that is not.

@@ -10,7 +10,15 @@ from psycopg import sql
 from common.errors import SourceError
 from ingestion.accounting import LoadReport
 from ingestion.database_load import RejectedRows, SourceFile, record_load
-from ingestion.movies import COLUMNS, FIRST_SYNTHETIC_ID, Layout, MovieRow, original_of, parse_movie, read_layout
+from ingestion.movies import (
+    COLUMNS,
+    FIRST_SYNTHETIC_ID,
+    Layout,
+    MovieRow,
+    original_of,
+    parse_movie,
+    read_layout,
+)
 from ingestion.records import Rejection, open_text, read_csv_records, read_header
 
 logger = logging.getLogger(__name__)
@@ -95,7 +103,9 @@ def load_movies(
     _reject_duplicates(connection, path, rejected)
     if read == rejected.count:
         first = f" The commonest reason: {rejected.reasons.most_common(1)[0][0]}." if read else ""
-        raise SourceError(f"{path} holds no film that can be used ({read} rows read). Nothing was changed.{first}")
+        raise SourceError(
+            f"{path} holds no film that can be used ({read} rows read). Nothing was changed.{first}"
+        )
     rejected.flush()
     report = _merge(connection, file, read, rejected, layout)
     record_load(connection, report, file)
@@ -124,8 +134,12 @@ def _reject_duplicates(connection: psycopg.Connection, path: Path, rejected: Rej
     reasons: dict[int, tuple[str, str]] = {}
     connection.execute(_RANK_DUPLICATES)
     for row, kept, tmdb_id, is_exact, knows_less, differing in connection.execute(_DIFFERENCES).fetchall():
-        reasons[row] = _explain_duplicate(kept, tmdb_id, is_exact=is_exact, knows_less=knows_less, differing=differing)
-    connection.execute("delete from incoming_movies where source_row in (select source_row from duplicate_movies)")
+        reasons[row] = _explain_duplicate(
+            kept, tmdb_id, is_exact=is_exact, knows_less=knows_less, differing=differing
+        )
+    connection.execute(
+        "delete from incoming_movies where source_row in (select source_row from duplicate_movies)"
+    )
     connection.execute(_RANK_SHARED_IMDB_IDS)
     for row, imdb_id, tmdb_id, kept, kept_tmdb_id in connection.execute("table shared_imdb_ids").fetchall():
         reason = (
@@ -133,7 +147,9 @@ def _reject_duplicates(connection: psycopg.Connection, path: Path, rejected: Rej
             f"row {kept} is kept because it comes first."
         )
         reasons[row] = ("imdbid_of_another_film", reason)
-    connection.execute("delete from incoming_movies where source_row in (select source_row from shared_imdb_ids)")
+    connection.execute(
+        "delete from incoming_movies where source_row in (select source_row from shared_imdb_ids)"
+    )
     if reasons:
         rejected.add(_with_originals(path, reasons))
 
@@ -142,7 +158,10 @@ def _explain_duplicate(
     kept: int, tmdb_id: int, *, is_exact: bool, knows_less: bool, differing: list[str]
 ) -> tuple[str, str]:
     if is_exact:
-        return "exact_duplicate", f"The row is an exact duplicate of row {kept} (film {tmdb_id}), which is kept."
+        return (
+            "exact_duplicate",
+            f"The row is an exact duplicate of row {kept} (film {tmdb_id}), which is kept.",
+        )
     why = "it knows more values" if knows_less else "it comes first and knows as many values"
     columns = f"column{'s' if len(differing) > 1 else ''} {', '.join(differing)}"
     reason = f"The row is film {tmdb_id} again, as row {kept}, with a different {columns}; row {kept} is kept because {why}."
@@ -190,7 +209,8 @@ _UPDATE = sql.SQL(
     "from incoming_movies as new where new.tmdbid = old.tmdbid "
     "and (new.row_hash, %(source)s) is distinct from (old.row_hash, old.source)"
 ).format(
-    columns=_COLUMNS, incoming=sql.SQL(", ").join(sql.SQL("new.{}").format(sql.Identifier(name)) for name in COLUMNS)
+    columns=_COLUMNS,
+    incoming=sql.SQL(", ").join(sql.SQL("new.{}").format(sql.Identifier(name)) for name in COLUMNS),
 )
 _INSERT = sql.SQL(
     "insert into raw.movies ({columns}, source, is_synthetic, source_row, row_hash, first_loaded_at, loaded_at) "

@@ -96,7 +96,11 @@ def _numbered(lines: TextIO) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, from 1; a line that is too long arrives cut to MAX_ROW_CHARACTERS."""
     row = 0
     while line := lines.readline(MAX_ROW_CHARACTERS):
-        while not line.endswith(("\n", "\r")) and len(line) == MAX_ROW_CHARACTERS and (rest := lines.readline(1 << 20)):
+        while (
+            not line.endswith(("\n", "\r"))
+            and len(line) == MAX_ROW_CHARACTERS
+            and (rest := lines.readline(1 << 20))
+        ):
             if rest.endswith(("\n", "\r")):
                 break
         if line.strip():
@@ -106,7 +110,9 @@ def _numbered(lines: TextIO) -> Iterator[tuple[int, str]]:
 
 def _parse_line(row: int, line: str) -> Payload | Rejection:
     if len(line) == MAX_ROW_CHARACTERS:
-        reason = f"The line is longer than {MAX_ROW_CHARACTERS:,} characters; only its beginning is kept here."
+        reason = (
+            f"The line is longer than {MAX_ROW_CHARACTERS:,} characters; only its beginning is kept here."
+        )
         return Rejection(row, "row_too_long", reason, {"text": visible(line[:100_000])})
     return parse_payload(row, line)
 
@@ -124,7 +130,9 @@ def _stage(
                 rejected.add([payload])
                 continue
             nul_characters += payload.nul_characters
-            copy.write_row((payload.tmdb_id, payload.text, payload.payload_hash, payload.is_synthetic, payload.row))
+            copy.write_row(
+                (payload.tmdb_id, payload.text, payload.payload_hash, payload.is_synthetic, payload.row)
+            )
     return read, nul_characters
 
 
@@ -154,7 +162,11 @@ def _merge(
     removed = connection.execute(_REMOVE).rowcount
     updated = connection.execute(_UPDATE, values).rowcount
     loaded = connection.execute(_INSERT, values).rowcount
-    notes = (f"{nul_characters} NUL characters were taken out: PostgreSQL stores none.",) if nul_characters else ()
+    notes = (
+        (f"{nul_characters} NUL characters were taken out: PostgreSQL stores none.",)
+        if nul_characters
+        else ()
+    )
     return LoadReport(
         target=TARGET,
         read=read,

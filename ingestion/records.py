@@ -84,7 +84,9 @@ def open_text(path: Path, *, on_bytes: Callable[[int], None] = lambda _: None) -
             with io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="") as text:
                 yield text
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SourceError(f"{path} is damaged: its compressed data cannot be read to the end. Copy it again.") from error
+        raise SourceError(
+            f"{path} is damaged: its compressed data cannot be read to the end. Copy it again."
+        ) from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror or error}). Check the path.") from error
 
@@ -159,10 +161,17 @@ def _read_record(row: int, line: str, source: _Lines, columns: list[str]) -> Rec
         return _rejected(row, "row_too_long", reason, line[:100_000])
     text, fields = _complete(line, source, len(columns))
     if fields is None:
-        return _rejected(row, "unbalanced_quotes", "A quote is opened and not closed, or text follows a closing quote.", text)
+        return _rejected(
+            row,
+            "unbalanced_quotes",
+            "A quote is opened and not closed, or text follows a closing quote.",
+            text,
+        )
     if len(fields) != len(columns):
         code = "too_few_fields" if len(fields) < len(columns) else "too_many_fields"
-        return _rejected(row, code, f"The row has {len(fields)} fields, the header names {len(columns)}.", text)
+        return _rejected(
+            row, code, f"The row has {len(fields)} fields, the header names {len(columns)}.", text
+        )
     unreadable = _unreadable(row, text, fields, columns)
     return Record(row, fields, unreadable)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from common.errors import SourceError
 from common.settings import Settings
-from ingestion import kaggle, sample
+from ingestion import kaggle
+from ingestion.sample.files import ensure as ensure_sample
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,11 @@ def fetch(wanted: str, settings: Settings) -> Source:
         return Source(KAGGLE, kaggle.download(settings.state_dir / "kaggle", credentials), None)
     if kind == SAMPLE:
         folder = settings.state_dir / "sample" / f"films-{settings.sample_films}-seed-{settings.sample_seed}"
-        files = sample.ensure(folder, films=settings.sample_films, seed=settings.sample_seed)
+        files = ensure_sample(folder, films=settings.sample_films, seed=settings.sample_seed)
         return Source(SAMPLE, files.movies, files.payloads)
     path = Path(wanted).expanduser()
     if not path.is_file():
-        raise SourceError(f"There is no file {path}. MOVIES_SOURCE is auto, kaggle, sample, or the path of a csv file.")
+        raise SourceError(
+            f"There is no file {path}. MOVIES_SOURCE is auto, kaggle, sample, or the path of a csv file."
+        )
     return Source(FILE, path, None)
