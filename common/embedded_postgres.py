@@ -230,6 +230,7 @@ class EmbeddedPostgres:
         process = self._spawn(binaries, identity)
         while process.poll() is None and time.monotonic() < deadline:
             if _answers(self.url):
+                process.returncode = 0  # it is meant to outlive us: nobody waits for it, and Popen need not warn
                 return True
             time.sleep(0.05)
         process.terminate()

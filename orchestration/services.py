@@ -149,6 +149,7 @@ class Service:
             "version": self._fingerprint,
         }
         self._record.write_text(json.dumps(record))
+        child.returncode = 0  # it is meant to outlive us: nobody waits for it, and Popen need not warn
 
     def _last_words(self) -> str:
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]

@@ -1,0 +1,39 @@
+"""Every setting is documented where people look for it, and nothing else reads the environment."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from common.settings import Settings
+
+NAMES = sorted(name.upper() for name in Settings.model_fields)
+PACKAGES = ("common", "ingestion", "training", "serving", "feature_repo")
+
+
+@pytest.mark.parametrize("document", [".env.example", "README.md"])
+def test_every_setting_is_documented(root: Path, document: str) -> None:
+    text = (root / document).read_text()
+    assert [name for name in NAMES if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_example_names_only_settings_that_exist(root: Path) -> None:
+    named = re.findall(r"^#? ?([A-Z][A-Z_]+)=", (root / ".env.example").read_text(), re.MULTILINE)
+    assert sorted(named) == NAMES
+
+
+def test_the_example_shows_the_defaults(root: Path) -> None:
+    shown = dict(re.findall(r"^# ([A-Z_]+)=(.+)$", (root / ".env.example").read_text(), re.MULTILINE))
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int | str):
+            assert shown[name.upper()] == str(field.default)
+
+
+def test_only_the_settings_module_reads_the_environment(root: Path) -> None:
+    readers = [
+        str(path.relative_to(root))
+        for package in PACKAGES
+        for path in (root / package).rglob("*.py")
+        if re.search(r"os\.(environ|getenv)", path.read_text())
+    ]
+    assert readers == []

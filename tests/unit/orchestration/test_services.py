@@ -1,0 +1,82 @@
+"""Background services: found again, left alone when unchanged, restarted when changed, stopped whole."""
+
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from common.errors import ServiceError
+from orchestration.services import Service
+
+PARENT = """
+import http.server, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made = Service(
+        name="files",
+        command=(sys.executable, "-c", PARENT, str(port)),
+        environment={},
+        port=port,
+        port_setting="FILES_PORT",
+        health_path="/",
+        state_dir=tmp_path,
+    )
+    yield made
+    made.stop()
+
+
+def test_a_second_start_leaves_the_running_one_alone(service: Service) -> None:
+    assert service.start()
+    service.wait(20)
+    first = service.process()
+    assert not service.start()
+    assert service.process() == first
+
+
+def test_a_changed_version_is_restarted(service: Service) -> None:
+    service.start()
+    service.wait(20)
+    first = service.process()
+    newer = replace(service, version="2")
+    assert newer.start()
+    newer.wait(20)
+    assert newer.process() != first
+
+
+def test_stop_ends_the_children_too(service: Service) -> None:
+    service.start()
+    service.wait(20)
+    process = service.process()
+    assert process is not None
+    family = [process, *process.children(recursive=True)]
+    assert len(family) == 2
+    assert service.stop()
+    assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+    assert not service.stop()
+
+
+def test_a_taken_port_names_the_setting_that_moves_it(service: Service) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", service.port))
+        other.listen()
+        with pytest.raises(ServiceError, match=r"is taken by another program.*FILES_PORT"):
+            service.start()
+
+
+def test_a_program_that_ends_shows_its_last_words(service: Service) -> None:
+    broken = replace(service, command=(sys.executable, "-c", "raise SystemExit('no such film')"))
+    broken.start()
+    with pytest.raises(ServiceError, match="no such film"):
+        broken.wait(20)
