@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,12 +116,9 @@ class Service:
         self._record.unlink(missing_ok=True)
         if process is None:
             return False
-        family = [process, *process.children(recursive=True)]
-        process.terminate()
-        _, alive = psutil.wait_procs(family, STOP_SECONDS)
-        for survivor in alive:
-            survivor.kill()
-        psutil.wait_procs(alive, STOP_SECONDS)
+        children = process.children(recursive=True)
+        _end([process])
+        _end([child for child in children if child.is_running()])  # those that the parent left behind
         return True
 
     @property
@@ -160,3 +158,14 @@ def _port_answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Ask them to end; kill what does not."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, STOP_SECONDS)
+    for survivor in alive:
+        survivor.kill()
+    psutil.wait_procs(alive, STOP_SECONDS)
