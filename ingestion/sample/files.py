@@ -32,6 +32,7 @@ HEADER = (
 )  # fmt: skip
 EXACT_DUPLICATE_EVERY, EXACT_DUPLICATE_AT = 1200, 3
 CONFLICT_EVERY, CONFLICT_AT = 4000, 7
+STUB_EVERY, STUB_AT = 1200, 17  # films without popularity, budget and revenue
 NO_PAYLOAD_DATE_EVERY = 67
 
 
@@ -136,6 +137,7 @@ def csv_rows(film: Film) -> Iterator[tuple[object, ...]]:
 
 
 def _csv_row(film: Film) -> tuple[object, ...]:
+    is_stub = film.index % STUB_EVERY == STUB_AT
     cast = [
         {"gender": member.person.gender, "id": member.person.person_id, "name": member.person.name,
          "character": member.character, "order": order}
@@ -154,16 +156,16 @@ def _csv_row(film: Film) -> tuple[object, ...]:
         film.imdb_id,
         film.tmdb_id,
         [genre.name for genre in film.genres],
-        film.popularity,
+        "" if is_stub else film.popularity,
         [studio.name for studio in film.studios],
-        [film.country.name],
+        [country.name for country in film.countries],
         film.release_date.strftime("%d/%m/%Y"),
-        float(film.revenue),
+        "" if is_stub else float(film.revenue),
         film.vote_average,
         float(film.vote_count),
         cast,
         crew,
-        float(film.budget),
+        "" if is_stub else float(film.budget),
         [member["gender"] for member in cast],
         [member["gender"] for member in crew],
         _female_representation(film, film.cast),
@@ -192,7 +194,7 @@ def payload(film: Film) -> dict[str, object]:
         "homepage": "",
         "id": film.tmdb_id,
         "imdb_id": f"tt{film.imdb_id}",
-        "original_language": film.country.language,
+        "original_language": film.countries[0].language,
         "original_title": film.title.original,
         "overview": film.overview,
         "popularity": film.popularity,
@@ -202,11 +204,13 @@ def payload(film: Film) -> dict[str, object]:
                 "id": studio.studio_id,
                 "logo_path": None,
                 "name": studio.name,
-                "origin_country": film.country.code,
+                "origin_country": film.countries[0].code,
             }
             for studio in film.studios
         ],
-        "production_countries": [{"iso_3166_1": film.country.code, "name": film.country.name}],
+        "production_countries": [
+            {"iso_3166_1": country.code, "name": country.name} for country in film.countries
+        ],
         "release_date": film.release_date.isoformat() if has_date else "",
         "revenue": film.revenue,
         "runtime": film.runtime,

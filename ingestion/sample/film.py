@@ -8,7 +8,7 @@ from random import Random
 from ingestion.sample import vocabulary
 from ingestion.sample.people import Person, Studio, World, mix
 from ingestion.sample.text import Title, write_overview, write_tagline, write_title
-from ingestion.sample.vocabulary import Country, Genre, Job
+from ingestion.sample.vocabulary import Country, Genre
 
 FIRST_TMDB_ID = 900_000_001
 FIRST_IMDB_ID = 90_000_001
@@ -21,6 +21,8 @@ DECADES = {
 }  # fmt: skip
 WOMEN_BY_BILLING = (0.29, 0.43, 0.37, 0.36, 0.33, 0.33, 0.31, 0.31, 0.30, 0.29)
 DUBIOUS_BY_RATING = (0.022, 0.031, 0.102, 0.111)
+SIGNAL = 0.95  # how far the rating follows what can be seen: a good model reaches an AUC of 0.80 to 0.85
+PASS_RATE = 0.34  # log-odds that makes 55 of 100 films pass
 BLOCKBUSTER = 5  # position of the film whose revenue does not fit into 32 bits, in every sample
 
 
@@ -49,7 +51,7 @@ class Film:
     title: Title
     year: int
     release_date: date
-    country: Country
+    countries: tuple[Country, ...]
     genres: tuple[Genre, ...]
     studios: tuple[Studio, ...]
     cast: tuple[CastMember, ...]
@@ -83,7 +85,7 @@ def make_film(world: World, index: int) -> Film:
     released = date(decade, 1, 1) + timedelta(days=int(rng.random() * (3652 if decade < 2020 else 900)))
     year = released.year
     genres = _choose_genres(rng)
-    country = rng.choices(vocabulary.COUNTRIES, [country.weight for country in vocabulary.COUNTRIES])[0]
+    countries = _choose_countries(rng)
     studios = tuple(dict.fromkeys(world.choose_studio(rng) for _ in range(_studio_count(rng))))
     makers, focus = _choose_makers(rng, world, year, genres, studios)
     cast, focus = _choose_cast(rng, world, year, focus)
@@ -95,10 +97,10 @@ def make_film(world: World, index: int) -> Film:
     fame = rng.gauss(0, 1) + (0.5 if budget > 3e7 else 0.0)
     return Film(
         index=index,
-        title=write_title(rng, world.films, country),
+        title=write_title(rng, world.films, countries[0]),
         year=year + rng.choices((0, -1, 1), (0.964, 0.027, 0.009))[0],
         release_date=released,
-        country=country,
+        countries=countries,
         genres=genres,
         studios=studios,
         cast=cast,
@@ -129,8 +131,15 @@ def _choose_genres(rng: Random) -> tuple[Genre, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
+def _choose_countries(rng: Random) -> tuple[Country, ...]:
+    """The country of the film first, then those of its co-producers."""
+    count = rng.choices((1, 2, 3, 4, 5), (0.75, 0.165, 0.055, 0.022, 0.008))[0]
+    chosen = rng.choices(vocabulary.COUNTRIES, [country.weight for country in vocabulary.COUNTRIES], k=count)
+    return tuple(dict.fromkeys(chosen))
+
+
 def _studio_count(rng: Random) -> int:
-    return 0 if rng.random() < 0.032 else 1 + min(int(rng.expovariate(0.75)), 20)
+    return rng.choices(range(12), (3.2, 26.8, 25.2, 18.0, 11.0, 5.8, 3.9, 2.3, 1.5, 0.9, 0.5, 0.9))[0]
 
 
 def _choose_makers(
@@ -143,15 +152,15 @@ def _choose_makers(
     directors = rng.choices((1, 2, 3, 4), (0.942, 0.048, 0.007, 0.003))[0]
     makers = []
     for _ in range(directors):
-        woman = rng.random() < 0.03 + 0.09 * progress + 0.03 * max(focus, 0)
-        person = world.choose_person(rng, year, woman=woman, crew=True, fame=2.5)
+        woman = rng.random() < 0.015 + 0.06 * progress + 0.02 * max(focus, 0)
+        person = world.choose_person(rng, year, woman=woman, crew=True, fame=8.0)
         makers.append(CrewMember(person, "Director", "Directing"))
         focus += (0.9 * woman + 0.45 * person.leaning) / directors
         if rng.random() < 0.35:
             makers.append(CrewMember(person, "Screenplay", "Writing"))
     for _ in range(rng.choices((0, 1, 2, 3), (0.12, 0.48, 0.28, 0.12))[0]):
-        woman = rng.random() < 0.05 + 0.1 * progress + 0.05 * max(focus, 0)
-        person = world.choose_person(rng, year, woman=woman, crew=True, fame=2.0)
+        woman = rng.random() < 0.03 + 0.08 * progress + 0.04 * max(focus, 0)
+        person = world.choose_person(rng, year, woman=woman, crew=True, fame=3.5)
         share = rng.random()
         job = next(name for name, limit in vocabulary.WRITING_JOBS if share <= limit)
         makers.append(CrewMember(person, job, "Writing"))
@@ -168,13 +177,16 @@ def _choose_cast(rng: Random, world: World, year: int, focus: float) -> tuple[tu
         base = WOMEN_BY_BILLING[min(order, len(WOMEN_BY_BILLING) - 1)]
         pull = 0.75 * focus if order < 10 else 0.3 * focus
         woman = rng.random() < sigmoid(math.log(base / (1 - base)) + pull - 0.12)
-        person = world.choose_person(
-            rng, year, woman=woman, crew=False, fame=4.0 if order < 3 else max(2.4 - order / 15, 1)
-        )
+        person = world.choose_person(rng, year, woman=woman, crew=False, fame=_fame(order))
         if order == 0:
             focus += 0.25 * person.leaning
         cast.append(CastMember(person, _character(rng, world, woman=woman, order=order)))
     return tuple(cast), focus
+
+
+def _fame(order: int) -> float:
+    """How much the known few are preferred for a place in the billing."""
+    return 8.0 if order == 0 else 5.0 if order < 3 else max(2.4 - order / 15, 0.7)
 
 
 def _character(rng: Random, world: World, *, woman: bool, order: int) -> str:
@@ -191,18 +203,15 @@ def _character(rng: Random, world: World, *, woman: bool, order: int) -> str:
 
 
 def _choose_crew(rng: Random, world: World, year: int) -> tuple[CrewMember, ...]:
-    jobs: list[Job] = [job for job in vocabulary.KEY_JOBS if rng.random() < job.presence]
-    extras = int(math.exp(rng.gauss(2.2, 1.2))) - 2 if rng.random() < 0.6 else 0
-    if extras > 0:
-        jobs += rng.choices(vocabulary.OTHER_JOBS, k=min(extras, 250))
-    return tuple(
-        CrewMember(
-            world.choose_person(rng, year, woman=rng.random() < job.women, crew=True, fame=1.2),
-            job.name,
-            job.department,
-        )
-        for job in jobs
-    )
+    key_jobs = [job for job in vocabulary.KEY_JOBS if rng.random() < job.presence]
+    extras = int(math.exp(rng.gauss(2.2, 1.25))) - 2 if rng.random() < 0.65 else 0
+    other_jobs = rng.choices(vocabulary.OTHER_JOBS, k=min(max(extras, 0), 250))
+    crew = []
+    for jobs, fame in ((key_jobs, 1.6), (other_jobs, 0.9)):
+        for job in jobs:
+            person = world.choose_person(rng, year, woman=rng.random() < job.women, crew=True, fame=fame)
+            crew.append(CrewMember(person, job.name, job.department))
+    return tuple(crew)
 
 
 def _rate(
@@ -216,28 +225,26 @@ def _rate(
 ) -> tuple[int, float]:
     """The rating from what can be seen, plus what cannot; with it, the share of women among the first ten."""
     women = [member.person.is_woman for member in cast]
-    top = women[:5]
     share = sum(women[:10]) / len(women[:10])
     directed = any(maker.person.is_woman for maker in makers if maker.job == "Director")
     written = any(maker.person.is_woman for maker in makers if maker.department == "Writing")
     leaning = sum(maker.person.leaning for maker in makers) / len(makers)
-    score = 3.6 * (sum(top) / len(top) - 0.33) + 2.6 * (share - 0.31) + 0.5 * women[0]
-    score += (
-        0.8 * directed + 0.6 * written + 0.45 * leaning + 0.25 * sum(studio.leaning for studio in studios[:2])
-    )
-    score += 0.55 * sum(genre.pull for genre in genres) + 1.5 * women_words
-    score += 0.012 * (min(year, 2010) - 1985) - (2.5 if year < 1925 else 0.0)
-    if sum(women) >= 2 and rng.random() < sigmoid(1.25 * score + 0.45):
+    few = sum(women) < 2
+    score = 2.6 * (sum(women[:5]) / len(women[:5]) - 0.33) + 2.0 * (share - 0.31) + 0.4 * women[0] - 1.2 * few
+    score += 0.8 * directed + 0.6 * written + 0.45 * leaning + 0.25 * sum(studio.leaning for studio in studios[:2])
+    score += 0.6 * sum(genre.pull for genre in genres) + 1.2 * women_words
+    score += 0.012 * (min(year, 2010) - 1985) - (3.0 if year < 1925 else 0.0)
+    if rng.random() < sigmoid(SIGNAL * score + PASS_RATE):
         return 3, share
-    return _failing_rating(rng, women, genres, year), share
+    return _failing_rating(rng, genres, year, few=few), share
 
 
-def _failing_rating(rng: Random, women: list[bool], genres: tuple[Genre, ...], year: int) -> int:
+def _failing_rating(rng: Random, genres: tuple[Genre, ...], year: int, *, few: bool) -> int:
     """Fewer than two women (0), women who do not talk with each other (1), or only about a man (2)."""
-    if sum(women) < 2 or (year < 1925 and rng.random() < 0.8) or rng.random() < 0.16:
+    if rng.random() < (0.9 if year < 1920 else 0.6 if few else 0.16):
         return 0
     romance = any(genre.name == "Romance" for genre in genres)
-    return 2 if rng.random() < (0.5 if romance else 0.26) else 1
+    return 2 if rng.random() < (0.5 if romance else 0.28) else 1
 
 
 def _runtime(rng: Random, year: int) -> int | None:
@@ -251,8 +258,8 @@ def _runtime(rng: Random, year: int) -> int | None:
 def _budget(rng: Random, year: int, unknown: float) -> int:
     if rng.random() < unknown:
         return 0
-    typical = 16.9 + 0.02 * (min(year, 2010) - 1995)
-    dollars = math.exp(rng.gauss(typical, 1.3))
+    typical = 16.75 + 0.02 * (min(year, 2010) - 1995)
+    dollars = min(math.exp(rng.gauss(typical, 1.5)), 3.8e8)
     step = 1_000_000 if dollars > 5_000_000 else 50_000
     return max(int(dollars / step), 1) * step if rng.random() < 0.9 else max(int(dollars), 1000)
 

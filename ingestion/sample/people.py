@@ -82,7 +82,7 @@ class World:
     def choose_studio(self, rng: Random) -> Studio:
         """Pick a studio; a dozen large ones make a third of the films."""
         if rng.random() < 0.3:
-            return derive_studio(self.seed, int(12 * rng.random() ** 1.5))
+            return derive_studio(self.seed, int(12 * rng.random()))
         return derive_studio(self.seed, 12 + int(self.films * rng.random() ** 2))
 
 
@@ -95,10 +95,11 @@ def derive_person(seed: int, number: int, obscurity: float) -> Person:
     first = first_names[bits % len(first_names)]
     start = vocabulary.SURNAME_STARTS[(bits >> 16) % len(vocabulary.SURNAME_STARTS)]
     end = vocabulary.SURNAME_ENDS[(bits >> 32) % len(vocabulary.SURNAME_ENDS)]
+    unknown = min(0.15 + 0.95 * obscurity, 0.97) if crew else 0.02 + 0.75 * obscurity
     gender = FEMALE if woman else MALE
-    if ((bits >> 40) & 0xFFFF) / 65536 < (0.2 + 0.65 * obscurity if crew else 0.05 + 0.6 * obscurity):
+    if ((bits >> 40) & 0xFFFF) / 65536 < unknown:
         gender = NOT_SET
-    elif (bits >> 56) == 0:
+    elif (bits >> 8) & 0x3FF == 0:
         gender = NON_BINARY
     return Person(FIRST_ID + number, f"{first} {start}{end}", woman, gender, _bell(mix(bits)))
 

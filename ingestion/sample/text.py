@@ -22,18 +22,18 @@ class Title:
 
 
 def write_title(rng: Random, films: int, country: Country) -> Title:
-    """A title; one film in twenty shares its title with others, as remakes do."""
-    if rng.random() < 0.05:
+    """A title; one film in fifty shares its title with others, as remakes do."""
+    if rng.random() < 0.02:
         text = _compose(Random(mix(int(films / 40 * rng.random() ** 2) + 77)))  # noqa: S311 - a shared title
     else:
         text = _compose(rng)
     original = text
     if country.language != "en":
         original = _foreign(rng)
-        if rng.random() < 0.06:
+        if rng.random() < 0.03:
             text = original
     in_ratings = text
-    if rng.random() < 0.25:
+    if rng.random() < 0.08:
         in_ratings = re.sub("[&'é]", lambda match: _HTML_ENTITIES[match[0]], text)
     return Title(text, original, in_ratings)
 
@@ -52,8 +52,9 @@ def _compose(rng: Random) -> str:
             f"The {adjective} {noun}", f"{adjective} {noun}", f"{name}'s {noun}", f"The {noun} of {place}",
             f"{noun} & {other}", f"{adjective} {noun} in {place}", f"{name} and the {adjective} {noun}",
             f"The {noun} and the {other}", f"{noun} {rng.randint(2, 4)}", f"Café {place}",
+            f"The {adjective} {noun} of {place}", f"{name} in {place}",
         ),
-        (20, 16, 14, 14, 7, 9, 8, 8, 3, 1),
+        (9, 7, 9, 12, 6, 18, 12, 10, 1, 0.4, 12, 3.6),
     )[0]  # fmt: skip
 
 
@@ -86,11 +87,11 @@ def write_overview(rng: Random, focus: float) -> tuple[str, float]:
     )
     clauses = [opening]
     balance = 1.0 if woman else -1.0
-    for _ in range(rng.choices((1, 2, 3, 4), (0.25, 0.4, 0.25, 0.1))[0]):
+    for _ in range(rng.choices((2, 3, 4, 5, 6), (0.2, 0.3, 0.25, 0.15, 0.1))[0]):
         kind = rng.random()
-        if kind < 0.35:
+        if kind < 0.5:
             clauses.append(rng.choice(vocabulary.PLAIN_CLAUSES))
-        elif kind < 0.48:
+        elif kind < 0.6:
             clauses.append(rng.choice(vocabulary.COUPLE_CLAUSES))
         elif rng.random() < chance:
             clauses.append(rng.choice(vocabulary.WOMEN_CLAUSES))
