@@ -1,0 +1,1 @@
+"""The server: films in, predictions with their reasons out, for people (pages) and programs (API)."""

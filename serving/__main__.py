@@ -1,0 +1,135 @@
+"""`python -m serving run` serves pages and API; `python -m serving predict --title T` asks a running server."""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import requests
+
+from common import cli
+from common.errors import PlatformError, ServiceError
+from common.logs import configure_logging
+from common.settings import Settings, load_settings
+
+WORKERS_VARIABLE = "BECHDEL_SERVING_WORKERS"
+BACKPRESSURE_PER_THREAD = 4
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line and do it."""
+    options = _read_arguments(arguments)
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    if options.command == "run":
+        run(settings, workers=options.workers, threads=options.threads)
+    else:
+        predict(settings, title=options.title, year=options.year, as_json=options.json)
+    return 0
+
+
+def run(settings: Settings, *, workers: int, threads: int) -> None:
+    """Serve until the process is told to stop.
+
+    Args:
+        workers: processes; each holds the model and about 400 MB.
+        threads: requests at a time in each process. Waiting for TMDB holds a thread.
+    """
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    os.environ[WORKERS_VARIABLE] = str(workers)  # the workers are processes of their own
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    server = Granian(
+        "serving.__main__:make_app",
+        factory=True,
+        interface=Interfaces.WSGI,
+        address=settings.host,
+        port=settings.port,
+        workers=workers,
+        blocking_threads=threads,
+        backpressure=threads * BACKPRESSURE_PER_THREAD,
+        respawn_failed_workers=True,
+        workers_kill_timeout=15,
+        log_level=LogLevels.warning,
+    )
+    server.serve()
+
+
+def make_app() -> Any:
+    """The application of one worker process."""
+    from serving.app import create_app
+
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    return create_app(settings, workers=int(os.environ.get(WORKERS_VARIABLE, "1")))
+
+
+def predict(settings: Settings, *, title: str, year: int | None, as_json: bool) -> None:
+    """Ask the running server for a prediction and print it.
+
+    Raises:
+        PlatformError: with the server's own sentence when it has no answer.
+    """
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - not a bind
+    address = f"http://{host}:{settings.port}"
+    question = {"title": title} | ({"year": year} if year else {})
+    try:
+        response = requests.post(f"{address}/api/v1/predictions", json=question, timeout=30)
+        answer = response.json()
+    except (requests.RequestException, ValueError) as error:
+        raise ServiceError(f"No server answers at {address}. Start it: make up") from error
+    if response.status_code != 200:
+        raise PlatformError("\n".join([str(answer.get("detail")), *_list_candidates(answer)]))
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else describe(answer))
+
+
+def describe(answer: dict[str, Any]) -> str:
+    """An answer as lines for a terminal."""
+    movie, prediction, rating, data = (answer[k] for k in ("movie", "prediction", "known_rating", "data"))
+    verdict = {"pass": "probably passes", "fail": "probably fails"}.get(prediction["verdict"], "too close to call")
+    lines = [
+        f"{movie['title']} ({movie['year'] or 'year unknown'})" + (" [synthetic film]" if movie["synthetic"] else ""),
+        f"  Prediction:   {verdict} the Bechdel test, probability {prediction['probability']:.0%}"
+        if prediction["verdict"] != "too_close_to_call"
+        else f"  Prediction:   {verdict}, probability of passing {prediction['probability']:.0%}",
+        "  Known rating: " + _describe_rating(rating),
+        *[f"  {'+' if reason['contribution'] > 0 else '-'} {reason['text']}" for reason in answer["reasons"]],
+        *[f"  Missing: {item}" for item in data["missing"]],
+        *[f"  Note: {item}" for item in data["degraded"]],
+        f"  Data: {'live from TMDB, ' + data['fetched_at'] if data['live'] else 'from the catalogue, not live'}; "
+        f"model version {answer['model']['version']}",
+    ]
+    return "\n".join(lines)
+
+
+def _describe_rating(rating: dict[str, Any] | None) -> str:
+    if rating is None:
+        return "none"
+    return f"{rating['rating']} of 3{', disputed' if rating['dubious'] else ''} ({rating['source']})"
+
+
+def _list_candidates(answer: dict[str, Any]) -> list[str]:
+    return [
+        f"  {film['title']} ({film.get('year') or 'year unknown'}), TMDB id {film['tmdb_id']}"
+        for film in answer.get("candidates") or []
+    ]
+
+
+def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("run", help="serve pages and API in the foreground")
+    serve.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    serve.add_argument("--threads", type=int, default=16, help="requests at a time in each process (default: 16)")
+    ask = commands.add_parser("predict", help="ask the running server about a film")
+    ask.add_argument("--title", required=True, help="title of the film")
+    ask.add_argument("--year", type=int, help="year of release, when several films have the title")
+    ask.add_argument("--json", action="store_true", help="print the answer as the API gives it")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,154 @@
+"""The Flask application: API, pages, health and metrics, made by a factory."""
+
+import logging
+import re
+import secrets
+import time
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g, request
+from flask.json.provider import JSONProvider
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from werkzeug.exceptions import HTTPException
+
+from common.errors import PlatformError
+from common.settings import Settings, load_settings
+from serving.api import api, refuse_invalid
+from serving.pages import pages, render_problem
+from serving.problems import NOT_READY, make_problem, problem_of, problem_response
+from serving.schemas import Problem
+from serving.services import Services, make_services
+
+logger = logging.getLogger(__name__)
+
+MAX_REQUEST_BYTES = 512_000  # 100 titles of 200 characters, each escaped as in JSON
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' https://image.tmdb.org; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def create_app(settings: Settings | None = None, *, workers: int = 1) -> Flask:
+    """Make the application; it starts at once and reports what is not there yet at `/readyz`.
+
+    Args:
+        settings: default: read from the environment.
+        workers: processes like this one, which share the limits towards TMDB.
+    """
+    settings = settings or load_settings()
+    app = OpenAPI(
+        __name__,
+        info=Info(
+            title="Bechdel test predictions",
+            version="1",
+            description="Predicts whether a film passes the Bechdel test, with reasons and gaps.",
+        ),
+        security_schemes={},
+        validation_error_status=422,
+        validation_error_model=Problem,
+        validation_error_callback=refuse_invalid,
+        doc_ui=False,
+    )
+    app.json = OrjsonProvider(app)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
+    parts = make_services(settings, workers=workers)
+    app.extensions["bechdel"] = parts
+    app.register_api(api)
+    app.register_blueprint(pages)
+    _add_operations(app, parts)
+    _add_error_border(app)
+    _add_request_log(app, parts)
+    parts.champions.start()
+    return app
+
+
+class OrjsonProvider(JSONProvider):
+    """JSON by orjson: quicker, and deeply nested input is an error instead of a RecursionError."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        return orjson.dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        return orjson.loads(s)
+
+
+def _add_operations(app: OpenAPI, parts: Services) -> None:
+    """What operators and machines ask."""
+    document: list[bytes] = []
+
+    @app.route("/openapi.json")
+    def openapi() -> Response:
+        if not document:
+            document.append(orjson.dumps(app.api_doc))
+        return Response(document[0], mimetype="application/json")
+
+    @app.route("/healthz")
+    def healthz() -> Response:
+        return Response('{"status":"ok"}', mimetype="application/json")
+
+    @app.route("/readyz")
+    def readyz() -> Response:
+        obstacles, checks = parts.health.check()
+        if obstacles:
+            return problem_response(make_problem(NOT_READY, " ".join(obstacles), checks=checks))
+        return Response(orjson.dumps({"status": "ready", "checks": checks}), mimetype="application/json")
+
+    @app.route("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(parts.metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _add_error_border(app: Flask) -> None:
+    """Errors leave as problem documents, for people as a page with the same sentence."""
+
+    def handle(error: Exception) -> Response:
+        problem = problem_of(error)
+        if wants_page():
+            return render_problem(problem)
+        headers = error.get_headers() if isinstance(error, HTTPException) else []
+        return problem_response(problem, [(name, value) for name, value in headers if name == "Allow"])
+
+    app.register_error_handler(PlatformError, handle)
+    app.register_error_handler(HTTPException, handle)
+    app.register_error_handler(Exception, handle)
+
+
+def wants_page() -> bool:
+    """Whether the one who asks is a person with a browser."""
+    if request.path.startswith("/api/"):
+        return False
+    return request.blueprint == "pages" or request.accept_mimetypes.best == "text/html"
+
+
+def _add_request_log(app: Flask, parts: Services) -> None:
+    """An id, a clock, a log line and safe headers for each request."""
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if re.fullmatch(r"[\w.-]{1,64}", given) else secrets.token_hex(8)
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        seconds = time.perf_counter() - g.get("started", time.perf_counter())
+        endpoint = request.endpoint or "none"
+        parts.metrics.requests.labels(endpoint, request.method, response.status_code).inc()
+        parts.metrics.latency.labels(endpoint).observe(seconds)
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        logger.debug(
+            "request id=%s method=%s path=%s status=%d seconds=%.4f",
+            g.get("request_id"),
+            request.method,
+            request.path,
+            response.status_code,
+            seconds,
+        )
+        return response

@@ -1,0 +1,92 @@
+"""A model's contributions as sentences with numbers, and what could not be known."""
+
+import math
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from serving.schemas import Reason
+
+if TYPE_CHECKING:
+    from common.scoring import FeatureInfo
+
+MAX_REASONS = 6
+MIN_CONTRIBUTION = 0.01  # in log-odds: less moves a probability by a quarter of a percent at most
+MAX_MISSING = 12
+
+
+def explain(
+    features: Mapping[str, "FeatureInfo"], values: Mapping[str, Any], contributions: Sequence[float]
+) -> list[Reason]:
+    """The strongest reasons, strongest first; of several with the same sentence only the strongest is told.
+
+    Args:
+        features: the model's features in its order.
+        values: the film's feature values by name.
+        contributions: shares in the log-odds of passing, in the order of `features`; more may follow.
+    """
+    ranked = sorted(zip(features.values(), contributions, strict=False), key=lambda pair: abs(pair[1]), reverse=True)
+    reasons: dict[str, Reason] = {}
+    for info, contribution in ranked:
+        if abs(contribution) < MIN_CONTRIBUTION or len(reasons) == MAX_REASONS:
+            break
+        text = describe(info, values)
+        value = plain_value(values.get(info.name))
+        reasons.setdefault(text, Reason(feature=info.name, value=value, contribution=float(contribution), text=text))
+    return list(reasons.values())
+
+
+def describe(info: "FeatureInfo", values: Mapping[str, Any]) -> str:
+    """A feature's sentence, filled with the film's values; its sentence for unknown when any of them is unknown."""
+    plain = {name: plain_value(values.get(name)) for name in _fields(info.sentence)}
+    if plain_value(values.get(info.name)) is None or None in plain.values():
+        return info.sentence_null or f"Not known: {_first_sentence(info.description) or info.name}"
+    if not info.sentence:
+        return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
+    try:
+        return info.sentence.format(**{name: _as_words(value) for name, value in plain.items()})
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
+
+
+def find_missing(features: Mapping[str, "FeatureInfo"], values: Mapping[str, Any]) -> list[str]:
+    """What could not be known about a film, in sentences, each once."""
+    known, members = (plain_value(values.get(f"cast_{name}_count")) for name in ("known_gender", "members"))
+    sentences: dict[str, None] = {}
+    if isinstance(members, int | float) and isinstance(known, int | float) and known < members:
+        sentences[f"gender of {members - known:.0f} of {members:.0f} cast members"] = None
+    for info in features.values():
+        if plain_value(values.get(info.name)) is None and info.sentence_null:
+            sentences.setdefault(info.sentence_null)
+    return list(sentences)[:MAX_MISSING]
+
+
+def plain_value(value: Any) -> float | str | bool | None:
+    """A feature's value as JSON and people have it: no nan, no numpy, 2 instead of 2.0."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    number = float(value)
+    if math.isnan(number):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _as_words(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value
+
+
+def _fields(template: str) -> Iterator[str]:
+    """The feature names in a template; `{a.b}` and `{a[0]}` do not reach into values."""
+    for _, name, _, _ in string.Formatter().parse(template):
+        if name is not None:
+            yield name
+
+
+def _first_sentence(description: str) -> str:
+    return description.split(". ")[0].rstrip(".")

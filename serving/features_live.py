@@ -1,0 +1,78 @@
+"""Features of films as TMDB describes them now: one query over dbt's `live.live_movie_*` views.
+
+Nothing is computed here. The views use the same macros as the tables that the model learned from.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import sql
+
+from common.errors import FeatureStoreError
+from serving.database import Database
+
+FeatureRow = Mapping[str, Any]
+
+
+class LiveFeatures:
+    """Reads features from the live views; which view holds which feature is asked once per set of features."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries: dict[tuple[str, ...], str] = {}
+        self._lock = threading.Lock()
+
+    def read(self, tmdb_ids: Sequence[int], feature_names: tuple[str, ...]) -> dict[int, FeatureRow]:
+        """Feature values by film; a film whose answer has not landed is absent, a value may be None.
+
+        Raises:
+            FeatureStoreError: the views are missing, or lack a feature of the model.
+        """
+        query = self._queries.get(feature_names)
+        if query is None:
+            query = self._queries[feature_names] = self._build_query(feature_names)
+        try:
+            rows = self._database.fetch(query, [list(tmdb_ids)])
+        except FeatureStoreError:
+            self._queries.pop(feature_names, None)  # the views have been built anew with other columns
+            raise
+        return {row.pop("movie_id"): row for row in rows}
+
+    def _build_query(self, feature_names: tuple[str, ...]) -> str:
+        columns = self._database.fetch(
+            """
+            select table_name, column_name from information_schema.columns
+            where table_schema = 'live' and table_name like 'live\\_movie\\_%%' and column_name = any(%s)
+            order by table_name, ordinal_position
+            """,
+            [list(feature_names)],
+        )
+        missing = sorted(set(feature_names) - {row["column_name"] for row in columns})
+        if missing:
+            raise FeatureStoreError(
+                f"The live views lack features of the model: {', '.join(missing[:5])}. "
+                "Build them: make init-infra, or train a model on what is there: make train-model."
+            )
+        views: dict[str, list[str]] = {}
+        for row in columns:
+            views.setdefault(row["table_name"], []).append(row["column_name"])
+        return _lateral_query(views)
+
+
+def _lateral_query(views: Mapping[str, Sequence[str]]) -> str:
+    """One row per film: each view is probed by `movie_id`, so that only the asked films are computed."""
+    selected: list[sql.Composable] = [sql.SQL("landed.tmdb_id as movie_id")]
+    joins: list[sql.Composable] = []
+    for view, columns in views.items():
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        joins.append(
+            sql.SQL(
+                "left join lateral (select {names} from {view} where movie_id = landed.tmdb_id) as {alias} on true"
+            ).format(names=names, view=sql.Identifier("live", view), alias=sql.Identifier(view))
+        )
+        selected += [sql.Identifier(view, column) for column in columns]
+    query = sql.SQL(
+        "select {selected} from raw.tmdb_movies as landed {joins} where landed.tmdb_id = any(%s::bigint[])"
+    )
+    return query.format(selected=sql.SQL(", ").join(selected), joins=sql.SQL(" ").join(joins)).as_string(None)

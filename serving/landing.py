@@ -1,0 +1,102 @@
+"""TMDB's answers in PostgreSQL (`raw.tmdb_movies`): the landing table of live films, and their cache."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from psycopg.types.json import Jsonb
+
+from serving.database import Database
+
+FRESH = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A TMDB answer as it lies in the landing table.
+
+    Attributes:
+        facts: the few fields that name a film (`id`, `title`, `original_title`, `imdb_id`, `release_date`,
+            `poster_path`).
+        has_credits: whether the answer held a cast and crew at all.
+    """
+
+    tmdb_id: int
+    facts: dict[str, Any]
+    has_credits: bool
+    source: str
+    is_synthetic: bool
+    payload_hash: str
+    fetched_at: datetime
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether TMDB itself gave it within the last day."""
+        return self.source == "api" and datetime.now(UTC) - self.fetched_at < FRESH
+
+
+class Landing:
+    """Reads and writes the landing table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, tmdb_ids: Sequence[int]) -> dict[int, Landed]:
+        """The landed answers among these ids."""
+        rows = self._database.fetch(
+            """
+            select
+                tmdb_id, source, is_synthetic, payload_hash, fetched_at,
+                payload ? 'credits' as has_credits,
+                jsonb_build_object(
+                    'id', tmdb_id, 'title', payload -> 'title', 'original_title', payload -> 'original_title',
+                    'imdb_id', payload -> 'imdb_id', 'release_date', payload -> 'release_date',
+                    'poster_path', payload -> 'poster_path'
+                ) as facts
+            from raw.tmdb_movies
+            where tmdb_id = any(%s::bigint[])
+            """,
+            [list(tmdb_ids)],
+        )
+        return {row["tmdb_id"]: Landed(**row) for row in rows}
+
+    def land(self, payload: dict[str, Any]) -> None:
+        """Keep an answer. One without credits does not erase the credits of an earlier one."""
+        data = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+        if b"\\u0000" in data:  # PostgreSQL's jsonb cannot hold NUL
+            payload = _without_nul(payload)
+        self._database.fetch(
+            """
+            insert into raw.tmdb_movies as landed
+                (tmdb_id, payload, source, is_synthetic, payload_hash, fetched_at, loaded_at)
+            values (%s, %s, 'api', false, %s, now(), now())
+            on conflict (tmdb_id) do update set
+                payload = case
+                    when not excluded.payload ? 'credits' and landed.payload ? 'credits'
+                        then excluded.payload || jsonb_build_object('credits', landed.payload -> 'credits')
+                    else excluded.payload
+                end,
+                source = 'api',
+                is_synthetic = false,
+                payload_hash = excluded.payload_hash,
+                fetched_at = excluded.fetched_at,
+                loaded_at = case
+                    when landed.payload_hash = excluded.payload_hash then landed.loaded_at
+                    else excluded.loaded_at
+                end
+            """,
+            [payload["id"], Jsonb(payload, dumps=orjson.dumps), hashlib.sha256(data).hexdigest()],
+        )
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {key.replace("\0", ""): _without_nul(item) for key, item in value.items()}
+    return value
