@@ -45,7 +45,7 @@ class Feature:
         if self.data_type not in FEAST_TYPES:
             raise FeatureStoreError(
                 f"Column {self.name} has the type {self.data_type!r}, which has no Feast type here. "
-                f"Cast it to one of {', '.join(sorted(FEAST_TYPES))}, or extend FEAST_TYPES in feature_repo/manifest.py."
+                f"Cast it to one of {', '.join(sorted(FEAST_TYPES))}, or extend FEAST_TYPES in {__name__}."
             )
         return FEAST_TYPES[self.data_type]
 
@@ -78,8 +78,7 @@ def load_feature_models(path: Path = MANIFEST) -> tuple[FeatureModel, ...]:
     """
     if not path.exists():
         raise FeatureStoreError(
-            f"dbt's manifest is not at {path}. "
-            "Run: dbt build --project-dir dbt_project --profiles-dir dbt_project"
+            f"dbt's manifest is not at {path}. Run: dbt build --project-dir dbt_project --profiles-dir dbt_project"
         )
     nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"].values()
     models = [_feature_model(node) for node in nodes if node["resource_type"] == "model" and "feast" in node["tags"]]

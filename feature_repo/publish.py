@@ -18,7 +18,7 @@ from psycopg import sql
 from common import cli, database
 from common.logs import configure_logging
 from common.settings import load_settings
-from feature_repo.manifest import FeatureModel, load_feature_models
+from feature_repo.manifest import MANIFEST, FeatureModel, load_feature_models
 from feature_repo.views import feast_objects
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,13 @@ BOOKS = """
 def main(arguments: Sequence[str] | None = None) -> int:
     """Apply, materialize what changed, and say what was done."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--manifest", type=Path, default=MANIFEST, help="dbt's manifest (default: %(default)s)")
     parser.add_argument("--all", action="store_true", help="materialize every view, changed or not")
     options = parser.parse_args(arguments)
     configure_logging(load_settings().log_level)
 
     store = FeatureStore(str(REPOSITORY))
-    models = load_feature_models()
+    models = load_feature_models(options.manifest)
     apply(store, models)
     with database.connect(store.config.offline_store.connection, autocommit=True) as connection:
         connection.execute(BOOKS)
@@ -88,9 +89,7 @@ def publish(
     logger.info("materialized view=%s rows=%d seconds=%.1f", model.view_name, rows, time.monotonic() - started)
 
 
-def fingerprint_of(
-    connection: psycopg.Connection[Any], model: FeatureModel, view: FeatureView
-) -> tuple[int, str]:
+def fingerprint_of(connection: psycopg.Connection[Any], model: FeatureModel, view: FeatureView) -> tuple[int, str]:
     """Count of the rows that can be served now, and a hash of them and of the view's names and types."""
     query = sql.SQL(
         "select count(*), coalesce(sum(hashtextextended(feature_row::text, 0)), 0)::text "

@@ -3,15 +3,11 @@
     case when jsonb_typeof({{ column }}) = 'array' then nullif({{ column }}, '[]'::jsonb) end
 {%- endmacro %}
 
-{#- The names in a json array, of texts or of objects with a `name`, as text[]; null when there are none. -#}
+{#- The names in a json array, of texts or of objects with a `name`, as a json array of texts; null when there are none. -#}
 {% macro json_names(column) -%}
-    nullif(
-        array(
-            select coalesce(element.item ->> 'name', element.item #>> '{}')
-            from jsonb_array_elements({{ known_array(column) }}) with ordinality as element (item, position)
-            where coalesce(element.item ->> 'name', element.item #>> '{}') != ''
-            order by element.position
-        ),
-        '{}'
+    (
+        select jsonb_agg(coalesce(element.item ->> 'name', element.item #>> '{}') order by element.position)
+        from jsonb_array_elements({{ known_array(column) }}) with ordinality as element (item, position)
+        where coalesce(element.item ->> 'name', element.item #>> '{}') != ''
     )
 {%- endmacro %}

@@ -9,7 +9,7 @@
             '^(the |a |an )?((young|old|older|elderly|little|pretty|angry|drunk|head|first|second|third|lead|another) )*'
             || '([a-z]+ )?(girl|boy|woman|man|lady|guy|kid|child|baby|mother|father|mom|dad|wife|husband|daughter|son|sister'
             || '|brother|grandmother|grandfather|girlfriend|boyfriend|bride|groom|nurse|doctor|waitress|waiter|bartender'
-            || '|barmaid|secretary|receptionist|teacher|student|nun|priest|reporter|reporter|newscaster|anchorwoman'
+            || '|barmaid|secretary|receptionist|teacher|student|nun|priest|reporter|newscaster|anchorwoman'
             || '|anchorman|policeman|policewoman|cop|officer|detective|guard|soldier|driver|clerk|cashier|maid|butler'
             || '|prostitute|hooker|stripper|dancer|singer|model|neighbor|neighbour|customer|patient|passenger|party guest'
             || '|guest|bystander|extra|narrator|announcer|judge|lawyer|hostess|stewardess|flight attendant|librarian'
@@ -44,7 +44,7 @@
 {% endmacro %}
 
 {% macro movie_cast_features(movies) %}
-{%- set tops = [1, 3, 5, 10] -%}
+{%- set tops = [3, 5, 10] -%}
 with movies as (
     select * from {{ movies }}
 ),
@@ -62,6 +62,7 @@ counted as (
             nullif(count(*), 0) as members,
             count(person.gender) as known,
             count(*) filter (where person.gender = 'woman') as women,
+            bool_or(person.gender = 'woman') filter (where person.billing_rank = 1) as top1_is_woman,
             {%- for top in tops %}
             count(person.gender) filter (where person.billing_rank <= {{ top }}) as top{{ top }}_known,
             count(*) filter (where person.billing_rank <= {{ top }} and person.gender = 'woman') as top{{ top }}_women,
@@ -88,14 +89,15 @@ features as (
         members as cast_members_count,
         case when members > 0 then known end as cast_known_gender_count,
         1 - known::double precision / members as cast_unknown_gender_share,
-        case when members > 0 then women end as cast_female_count,
+        case when known > 0 then women end as cast_female_count,
         women::double precision / nullif(known, 0) as cast_female_share,
         coalesce(women_weight, 0) / known_weight as cast_billing_weighted_female_share,
 
         -- by billing
+        top1_is_woman as cast_top1_is_female,
         {%- for top in tops %}
         case when members > 0 then top{{ top }}_known end as cast_top{{ top }}_known_count,
-        case when members > 0 then top{{ top }}_women end as cast_top{{ top }}_female_count,
+        case when top{{ top }}_known > 0 then top{{ top }}_women end as cast_top{{ top }}_female_count,
         top{{ top }}_women::double precision / nullif(top{{ top }}_known, 0) as cast_top{{ top }}_female_share,
         {%- endfor %}
         women_ranks[1] as cast_first_female_rank,
@@ -103,8 +105,8 @@ features as (
         women_ranks[3] as cast_third_female_rank,
 
         -- named women against roles
-        case when members > 0 then named_women end as cast_named_female_count,
-        case when members > 0 then role_only_women end as cast_role_only_female_count,
+        case when known > 0 then named_women end as cast_named_female_count,
+        case when known > 0 then role_only_women end as cast_role_only_female_count,
         named_women::double precision / nullif(named_women + role_only_women, 0) as cast_named_female_share
     from counted
 )

@@ -63,7 +63,7 @@ features as (
         {%- for role in crew_roles() %}
         {{ role }}s as crew_{{ role }}s_count,
         case when {{ role }}s > 0 then {{ role }}s_known end as crew_{{ role }}s_known_gender_count,
-        case when {{ role }}s > 0 then {{ role }}s_women end as crew_female_{{ role }}s_count,
+        case when {{ role }}s_known > 0 then {{ role }}s_women end as crew_female_{{ role }}s_count,
         {{ role }}s_women::double precision / nullif({{ role }}s_known, 0) as crew_female_{{ role }}s_share,
         {%- endfor %}
 

@@ -21,9 +21,9 @@ features as (
         created_timestamp,
 
         -- genres; null when the film has none
-        cardinality(genres)::bigint as genre_count
+        jsonb_array_length(genres)::bigint as genre_count
         {%- for genre in movie_genres() %},
-        '{{ genre }}' = any(genres) as genre_is_{{ genre | lower | replace(' ', '_') }}
+        genres @> '["{{ genre }}"]' as genre_is_{{ genre | lower | replace(' ', '_') }}
         {%- endfor %}
     from movies
 )

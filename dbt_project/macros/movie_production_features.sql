@@ -16,9 +16,9 @@ features as (
         runtime_minutes::bigint as production_runtime_minutes,
         ln(budget_usd) as production_budget_log,
         original_language as production_original_language,
-        countries[1] as production_main_country,
-        cardinality(countries)::bigint as production_countries_count,
-        cardinality(companies)::bigint as production_studios_count,
+        countries ->> 0 as production_main_country,
+        jsonb_array_length(countries)::bigint as production_countries_count,
+        jsonb_array_length(companies)::bigint as production_studios_count,
 
         -- when it was released
         coalesce(extract(year from release_date)::bigint, listed_year::bigint) as production_release_year,

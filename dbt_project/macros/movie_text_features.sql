@@ -54,6 +54,7 @@ counted as (
             {{ gendered_words_count('movies.' ~ text, 'female') }} as {{ text }}_female,
             {{ gendered_words_count('movies.' ~ text, 'male') }} as {{ text }}_male{{ ',' if not loop.last }}
             {%- endfor %}
+        from (select 1) as once
         offset 0
     ) as words
 ),

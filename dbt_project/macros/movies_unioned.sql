@@ -30,7 +30,7 @@
         coalesce(tmdb.release_date, kaggle.release_date) as release_date,
         kaggle.listed_year,
 
-        -- when the release-day facts could first be known: docs/decisions/0020-two-clocks.md
+        -- when the release-day facts could first be known: docs/decisions/0010-two-clocks.md
         coalesce(
             tmdb.release_date, kaggle.release_date, make_date(kaggle.listed_year, 12, 31),
             (tmdb.fetched_at at time zone 'UTC')::date

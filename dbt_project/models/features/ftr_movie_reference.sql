@@ -12,7 +12,10 @@ features as (
         loaded_at as created_timestamp,
 
         -- the ten features, as the rated file has them
-        array_to_string(genres, ', ') as reference_genres,
+        (
+            select string_agg(genre.name, ', ' order by genre.position)
+            from jsonb_array_elements_text(movies.genres) with ordinality as genre (name, position)
+        ) as reference_genres,
         title as reference_title,
         revenue_usd as reference_revenue_usd,
         popularity as reference_popularity,

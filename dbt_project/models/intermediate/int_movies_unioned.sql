@@ -16,11 +16,11 @@ first_loads as (
 stamped as (
     select
         movies.*,
-        -- a row of its source's first load is history that was there before us: docs/decisions/0020-two-clocks.md
+        -- a row of its source's first load is history that was there before us: docs/decisions/0010-two-clocks.md
         case
             when
-                coalesce(movies.tmdb_loaded_at <= tmdb_first_loads.finished_at, movies.tmdb_loaded_at is null)
-                and coalesce(movies.kaggle_loaded_at <= kaggle_first_loads.finished_at, movies.kaggle_loaded_at is null)
+                (movies.tmdb_loaded_at is null or movies.tmdb_loaded_at <= tmdb_first_loads.finished_at)
+                and (movies.kaggle_loaded_at is null or movies.kaggle_loaded_at <= kaggle_first_loads.finished_at)
                 then least(movies.event_timestamp, movies.written_at)
             else movies.written_at
         end as created_timestamp

@@ -6,7 +6,7 @@ renamed as (
     select
         -- ids
         tmdbid as movie_id,
-        'tt' || lpad(imdbid::text, 7, '0') as imdb_id,
+        'tt' || lpad(imdbid::text, greatest(7, length(imdbid::text)), '0') as imdb_id,  -- lpad also cuts
 
         -- texts
         {{ clean_text('title') }} as title,

@@ -29,25 +29,24 @@ unpacked as (
         film.credits -> 'cast' as cast_members,
         film.credits -> 'crew' as crew_members
     from source
-    cross join lateral
-        jsonb_to_record(source.payload) as film (
-            imdb_id text,
-            title text,
-            original_title text,
-            tagline text,
-            overview text,
-            original_language text,
-            poster_path text,
-            release_date text,
-            runtime text,
-            budget text,
-            popularity text,
-            vote_count text,
-            genres jsonb,
-            production_countries jsonb,
-            production_companies jsonb,
-            credits jsonb
-        )
+    cross join lateral jsonb_to_record(source.payload) as film (
+        imdb_id text,
+        title text,
+        original_title text,
+        tagline text,
+        overview text,
+        original_language text,
+        poster_path text,
+        release_date text,
+        runtime text,
+        budget text,
+        popularity text,
+        vote_count text,
+        genres jsonb,
+        production_countries jsonb,
+        production_companies jsonb,
+        credits jsonb
+    )
 ),
 
 renamed as (
