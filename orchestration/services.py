@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 import subprocess
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -59,10 +61,10 @@ class Service:
     def process(self) -> psutil.Process | None:
         """The running process that we started, if it lives."""
         try:
-            record = json.loads(self._record.read_text())
+            record = self._read_record()
             process = psutil.Process(record["pid"])
             same = process.create_time() == record["create_time"] and process.status() != psutil.STATUS_ZOMBIE
-        except (OSError, ValueError, KeyError, psutil.Error):
+        except (KeyError, psutil.Error):
             return None
         return process if same else None
 
@@ -73,9 +75,9 @@ class Service:
             ServiceError: when another program holds the port.
         """
         if self.process() is not None:
-            if self._running_version() == self._fingerprint:
+            if self._read_record().get("version") == self._fingerprint:
                 return False
-            self.stop()
+        self.stop()
         if _port_answers(self.port):
             raise ServiceError(
                 f"Port {self.port} for {self.name} is taken by another program. "
@@ -111,23 +113,33 @@ class Service:
             return False
 
     def stop(self) -> bool:
-        """Stop it with all its children; returns whether there was one to stop."""
+        """Stop it with all its children, also those that outlived it; returns whether there was anything to stop."""
         process = self.process()
+        family = self._family()
         self._record.unlink(missing_ok=True)
-        if process is None:
-            return False
-        children = process.children(recursive=True)
-        _end([process])
-        _end([child for child in children if child.is_running()])  # those that the parent left behind
-        return True
+        if process is not None:
+            _end([process])
+        _end([member for member in family if member.is_running()])
+        return bool(process or family)
 
     @property
     def _fingerprint(self) -> str:
         facts = json.dumps([self.command, self.port, self.version])
         return hashlib.sha256(facts.encode()).hexdigest()
 
-    def _running_version(self) -> str:
-        return str(json.loads(self._record.read_text()).get("version", ""))
+    def _read_record(self) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = json.loads(self._record.read_text())
+        except (OSError, ValueError):
+            return {}
+        return record
+
+    def _family(self) -> list[psutil.Process]:
+        """The processes of the session that we started, whose leader may be dead already."""
+        pid = self._read_record().get("pid")
+        if pid is None or (psutil.pid_exists(pid) and self.process() is None):
+            return []  # after a reboot the number may be somebody else's
+        return [member for member in psutil.process_iter() if _session(member.pid) == pid]
 
     def _spawn(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -158,6 +170,13 @@ def _port_answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
 
 
 def _end(processes: list[psutil.Process]) -> None:

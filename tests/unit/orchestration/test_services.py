@@ -67,6 +67,18 @@ def test_stop_ends_the_children_too(service: Service) -> None:
     assert not service.stop()
 
 
+def test_children_that_outlived_a_killed_parent_are_ended(service: Service) -> None:
+    service.start()
+    service.wait(20)
+    process = service.process()
+    assert process is not None
+    (child,) = process.children()
+    process.kill()
+    process.wait()
+    assert service.start()
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
 def test_a_taken_port_names_the_setting_that_moves_it(service: Service) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", service.port))
