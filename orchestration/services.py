@@ -74,9 +74,8 @@ class Service:
         Raises:
             ServiceError: when another program holds the port.
         """
-        if self.process() is not None:
-            if self._read_record().get("version") == self._fingerprint:
-                return False
+        if self.process() is not None and self._read_record().get("version") == self._fingerprint:
+            return False
         self.stop()
         if _port_answers(self.port):
             raise ServiceError(
