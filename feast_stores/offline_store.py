@@ -1,13 +1,29 @@
 """Feast's Postgres offline store, with a point-in-time join that finishes."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
+import pandas as pd
+import pyarrow as pa
+from feast import FeatureView, OnDemandFeatureView
+from feast.infra.offline_stores import offline_utils
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres import (
     PostgreSQLOfflineStore,
     PostgreSQLOfflineStoreConfig,
+    PostgreSQLRetrievalJob,
+    _get_entity_df_event_timestamp_range,
+    _get_entity_schema,
 )
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.repo_config import RepoConfig
+from pydantic import StrictStr
 
+from feast_stores.arrow_transfer import ArrowConnection
 from feast_stores.connection import ConnectionConfig
+from feast_stores.entity_rows import EntityRows
+from feast_stores.feature_source import FeatureSource
+from feast_stores.point_in_time import join
 
 
 class PointInTimePostgresOfflineStoreConfig(ConnectionConfig, PostgreSQLOfflineStoreConfig):  # type: ignore[misc]
@@ -16,7 +32,79 @@ class PointInTimePostgresOfflineStoreConfig(ConnectionConfig, PostgreSQLOfflineS
     type: Literal["feast_stores.offline_store.PointInTimePostgresOfflineStore"] = (
         "feast_stores.offline_store.PointInTimePostgresOfflineStore"
     )
+    join_memory: StrictStr = "2GB"  # what a large join may hold before it spills to disk
+
+
+class PointInTimeRetrievalJob(PostgreSQLRetrievalJob):  # type: ignore[misc]  # Feast ships no types
+    """A join that runs when its result is asked for; rows come back in the order of the entity rows."""
+
+    def __init__(self, run: Callable[[], pa.Table], **options: Any) -> None:
+        super().__init__(**options)
+        self._run = run
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - Feast's signature
+        return self._run()
+
+    def to_sql(self) -> str:
+        raise NotImplementedError("This join is no single SQL statement: large ones are computed outside PostgreSQL.")
 
 
 class PointInTimePostgresOfflineStore(PostgreSQLOfflineStore):  # type: ignore[misc]  # Feast ships no types
-    """Feast's Postgres offline store behind one connection URL."""
+    """Feast's Postgres offline store with another `get_historical_features`; all else is inherited."""
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | str | None,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        filter_by_created_timestamp: bool = False,
+        **kwargs: Any,
+    ) -> RetrievalJob:
+        if entity_df is None:  # a range of the tables themselves: nothing to join to
+            return PostgreSQLOfflineStore.get_historical_features(
+                config, feature_views, feature_refs, entity_df, registry, project, full_feature_names, **kwargs
+            )
+        if isinstance(entity_df, str):
+            entity_df = entity_df.strip().rstrip(";")
+        schema = _get_entity_schema(entity_df, config)
+        event_time = offline_utils.infer_event_timestamp_from_entity_df(schema)
+        span = _get_entity_df_event_timestamp_range(entity_df, event_time, config)
+        contexts = offline_utils.get_feature_view_query_context(
+            feature_refs, feature_views, registry, project, span
+        )
+        sources = [FeatureSource.from_context(item, full_feature_names=full_feature_names) for item in contexts]
+
+        def run() -> pa.Table:
+            with ArrowConnection.open(config.offline_store) as connection:
+                rows = _entity_rows(entity_df, event_time, connection)
+                return join(
+                    connection,
+                    rows,
+                    sources,
+                    filter_created=filter_by_created_timestamp,
+                    memory_limit=config.offline_store.join_memory,
+                )
+
+        return PointInTimeRetrievalJob(
+            run,
+            query="",
+            config=config,
+            full_feature_names=full_feature_names,
+            on_demand_feature_views=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
+            metadata=RetrievalMetadata(
+                features=feature_refs,
+                keys=[column for column in schema if column != event_time],
+                min_event_timestamp=span[0],
+                max_event_timestamp=span[1],
+            ),
+        )
+
+
+def _entity_rows(entity_df: pd.DataFrame | str, event_time: str, connection: ArrowConnection) -> EntityRows:
+    if isinstance(entity_df, str):
+        return EntityRows.from_query(entity_df, event_time, connection)
+    return EntityRows.from_frame(entity_df, event_time)
