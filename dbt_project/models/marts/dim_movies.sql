@@ -51,6 +51,7 @@ described as (
     from movies
     left join ratings on movies.movie_id = ratings.movie_id
     left join answers on movies.movie_id = answers.movie_id
+    where movies.title is not null
 )
 
 select * from described

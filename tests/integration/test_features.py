@@ -1,0 +1,186 @@
+"""dbt and Feast over hand-made films: what training gets, what is served and what is live are the same values."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import psycopg
+import pytest
+from feast import FeatureStore
+
+from tests.feature_films import FULL_PAYLOAD, ROOT, Project, add_payload, add_rated_film, fill_raw_tables
+
+pytestmark = [
+    # Feast's and its dependencies' own; none of them is about what we call
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+LIVE_THEMES = ("cast", "crew", "production", "text", "genre")
+FILMS_WITH_AN_ANSWER = (1, 3, 4, 5)
+
+
+@pytest.fixture(scope="module")
+def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Hand-made films, built and tested by dbt, published to Feast."""
+    fill_raw_tables(module_database_url)
+    built = Project(module_database_url, tmp_path_factory.mktemp("dbt"))
+    built.build()
+    built.publish()
+    return built
+
+
+@pytest.fixture(scope="module")
+def store(project: Project) -> Iterator[FeatureStore]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DB_CONNECTION_STRING", project.database_url)
+        opened = FeatureStore(str(ROOT / "feature_repo"))
+        yield opened
+        # Feast leaves its connections to the end of the process, which warns of them
+        opened.registry.write_engine.dispose()
+        opened.registry.read_engine.dispose()
+        pool = opened._get_provider().online_store._conn_pool
+        if pool:
+            pool.close()
+
+
+def plain(value: Any) -> Any:
+    """Feast gives integers with nulls as floats, and nulls as nan or NaT."""
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def feature_names(store: FeatureStore) -> list[str]:
+    service = store.get_feature_service("movie_bechdel_v1")
+    return [field.name for view in service.feature_view_projections for field in view.features]
+
+
+def live_values(project: Project, movie_id: int) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for theme in LIVE_THEMES:
+        (row,) = project.rows(f"select * from live.live_movie_{theme} where movie_id = %s", [movie_id])  # noqa: S608
+        values |= row
+    return values
+
+
+def offline_values(store: FeatureStore, project: Project, movie_id: int) -> dict[str, Any]:
+    (key,) = project.rows(
+        "select movie_id, event_timestamp from features.ftr_movie_cast where movie_id = %s", [movie_id]
+    )
+    service = store.get_feature_service("movie_bechdel_v1")
+    frame = store.get_historical_features(entity_df=pd.DataFrame([key]), features=service).to_df()
+    return {name: plain(value) for name, value in frame.iloc[0].to_dict().items()}
+
+
+def online_values(store: FeatureStore, movie_id: int) -> dict[str, Any]:
+    service = store.get_feature_service("movie_bechdel_v1")
+    answer = store.get_online_features(features=service, entity_rows=[{"movie_id": movie_id}]).to_dict()
+    return {name: plain(values[0]) for name, values in answer.items()}
+
+
+@pytest.mark.parametrize("movie_id", FILMS_WITH_AN_ANSWER)
+def test_offline_online_and_live_values_are_equal(store: FeatureStore, project: Project, movie_id: int) -> None:
+    names = feature_names(store)
+    live = live_values(project, movie_id)
+    expected = {name: live[name] for name in names}
+    offline = offline_values(store, project, movie_id)
+    online = online_values(store, movie_id)
+    assert {name: offline[name] for name in names} == expected
+    assert {name: online[name] for name in names} == expected
+
+
+def test_rated_film_without_an_answer_is_served_and_trained_alike(store: FeatureStore, project: Project) -> None:
+    names = feature_names(store)
+    offline, online = offline_values(store, project, 2), online_values(store, 2)
+    assert {name: offline[name] for name in names} == {name: online[name] for name in names}
+    assert online["cast_top3_female_share"] == 0.5
+    assert online["crew_members_count"] is None
+
+
+def test_values_are_those_that_a_person_counts(project: Project) -> None:
+    values = live_values(project, 1)
+    expected = {
+        "cast_members_count": 4, "cast_known_gender_count": 3, "cast_top1_is_female": True,
+        "cast_second_female_rank": 4, "cast_named_female_count": 1, "cast_role_only_female_count": 1,
+        "crew_directors_count": 2, "crew_female_directors_share": 0.5, "crew_female_writers_count": 1,
+        "production_runtime_minutes": 101, "production_budget_log": math.log(2_000_000),
+        "production_main_country": "Sweden", "production_studios_count": 2, "production_release_season": "summer",
+        "text_title": "The Queen & the Sea", "text_title_female_words_count": 1,
+        "text_overview_female_words_count": 4, "text_overview_male_words_count": 1,
+        "genre_is_adventure": True, "genre_is_war": False,
+    }  # fmt: skip
+    assert {name: values[name] for name in expected} == expected
+
+
+def test_answer_without_credits_keeps_the_cast_that_the_file_knows(project: Project) -> None:
+    values = live_values(project, 3)
+    assert (values["cast_members_count"], values["crew_directors_count"]) == (4, 2)
+    assert values["production_budget_log"] == math.log(5e6)
+    assert values["production_release_year"] == 2001  # and the answer's release day wins
+
+
+def test_cast_of_unknown_genders_has_a_size_but_no_share(project: Project) -> None:
+    values = live_values(project, 5)
+    assert (values["cast_members_count"], values["cast_unknown_gender_share"]) == (2, 1.0)
+    assert (values["cast_female_share"], values["cast_top1_is_female"], values["text_overview"]) == (None, None, None)
+
+
+def test_release_day_join_cannot_see_the_reference_features(store: FeatureStore, project: Project) -> None:
+    (key,) = project.rows(
+        "select movie_id, event_timestamp from features.lbl_movie_bechdel_rating where movie_id = 1"
+    )
+    service = store.get_feature_service("movie_reference_v1")
+    early = store.get_historical_features(entity_df=pd.DataFrame([key]), features=service).to_df()
+    now = store.get_historical_features(
+        entity_df=pd.DataFrame([{**key, "event_timestamp": pd.Timestamp.now(tz="UTC")}]), features=service
+    ).to_df()
+    assert plain(early["reference_title"][0]) is None
+    assert now["reference_title"][0] == "Old title"
+
+
+def test_labels_hold_every_rated_film_and_no_other(project: Project) -> None:
+    labels = project.rows(
+        "select movie_id, bechdel_rating, is_dubious from features.lbl_movie_bechdel_rating order by 1"
+    )
+    assert [tuple(row.values()) for row in labels] == [(1, 3, False), (2, 3, False), (3, 3, False)]
+
+
+def test_catalogue_holds_every_film_that_has_a_title(project: Project) -> None:
+    films = project.rows("select movie_id, imdb_id, title_search, year, has_rating from marts.dim_movies order by 1")
+    assert [tuple(film.values()) for film in films] == [
+        (1, "tt0000101", "the queen and the sea", 1999, True),
+        (2, "tt0000102", "rated only", 1998, True),
+        (3, "tt0000103", "without credits", 2001, True),
+        (5, "tt0000101", "the queen and the sea", 1999, False),
+    ]
+
+
+@pytest.mark.parametrize("theme", LIVE_THEMES)
+def test_one_live_film_is_found_by_the_primary_keys(project: Project, theme: str) -> None:
+    with psycopg.connect(project.database_url) as connection:
+        connection.execute("set enable_seqscan = off")  # five films fit in one page: the planner would read it whole
+        plan = connection.execute(f"explain select * from live.live_movie_{theme} where movie_id = 1").fetchall()  # noqa: S608
+    text = "\n".join(line for (line,) in plan)
+    assert "using tmdb_movies_pkey" in text
+    assert "Index Cond: (tmdb_id = 1)" in text
+    assert "Seq Scan" not in text
+
+
+def test_new_answer_is_live_at_once_and_published_by_the_next_build(database_url: str, tmp_path: Any) -> None:
+    project = Project(database_url, tmp_path)
+    with psycopg.connect(database_url) as connection:
+        add_rated_film(connection, 1, title="First")
+    project.run()
+    assert "materialized view=movie_cast rows=1" in project.publish()
+    assert "unchanged view=movie_cast rows=1" in project.publish()
+    with psycopg.connect(database_url) as connection:
+        add_payload(connection, 9, FULL_PAYLOAD)
+    assert live_values(project, 9)["cast_members_count"] == 4
+    with psycopg.connect(database_url) as reader:  # a lookup in the middle of a build finds the view
+        reader.execute("prepare film as select cast_members_count from live.live_movie_cast where movie_id = 9")
+        reader.commit()
+        project.run()
+        assert reader.execute("execute film").fetchone() == (4,)
+    assert "materialized view=movie_cast rows=2" in project.publish()
