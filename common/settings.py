@@ -79,6 +79,11 @@ class Settings(BaseSettings):
         return self.db_connection_string or f"postgresql://bechdel@127.0.0.1:{self.embedded_db_port}/bechdel"
 
     @property
+    def has_kaggle_credentials(self) -> bool:
+        """Whether Kaggle can be asked: by the two variables, or by a kaggle.json in the root."""
+        return bool(self.kaggle_username and self.kaggle_key) or (ROOT / "kaggle.json").exists()
+
+    @property
     def tracking_uri(self) -> str:
         """The MLflow server in use: MLFLOW_TRACKING_URI, else the one that `make up` starts."""
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"

@@ -4,6 +4,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from orchestration.pipeline import Pipeline
 from orchestration.runtime import Runtime
 
 START_SECONDS = 120.0
+ANSWER_SECONDS = 30.0  # a server that lives needs a few to fetch its champion
 LINTERS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
@@ -195,21 +197,32 @@ def _start_server(runtime: Runtime, progress: Progress, *, ready: bool) -> None:
     server = runtime.server
     with progress.step("Server") as step:
         started = server.start()
-        server.wait(START_SECONDS, healthy=(lambda: _predicts(runtime)) if ready else None)
+        server.wait(START_SECONDS, healthy=_FirstAnswer(runtime) if ready else None)
         step.result = f"{server.url} {'answers' if started else 'was running and answers'}"
 
 
-def _predicts(runtime: Runtime) -> bool:
-    """Whether the server predicts a film that is loaded."""
-    with connect(runtime.settings.database_url) as connection:
-        row = connection.execute("select movie_id from marts.dim_movies order by movie_id desc limit 1").fetchone()
-    if row is None:
-        raise ServiceError("No film is loaded. See `make logs`.")
-    try:
-        answer = requests.post(f"{runtime.server.url}/api/v1/predictions", json={"tmdb_id": row[0]}, timeout=20)
-    except requests.RequestException:
+class _FirstAnswer:
+    """Asks the server for the prediction of a film that is loaded, until it gives one."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._url = f"{runtime.server.url}/api/v1/predictions"
+        self._give_up = time.monotonic() + ANSWER_SECONDS
+        with connect(runtime.settings.database_url) as connection:
+            row = connection.execute("select max(movie_id) from marts.dim_movies").fetchone()
+        self._movie_id = row[0] if row else None
+        if self._movie_id is None:
+            raise ServiceError("No film is loaded, so there is nothing to answer. See `make logs`.")
+
+    def __call__(self) -> bool:
+        try:
+            answer = requests.post(self._url, json={"tmdb_id": self._movie_id}, timeout=20)
+        except requests.RequestException:
+            return False
+        if answer.ok:
+            return "probability" in answer.json()["prediction"]
+        if time.monotonic() > self._give_up:
+            raise ServiceError(f"The server runs but does not predict: {answer.json().get('detail', answer.reason)}")
         return False
-    return answer.status_code == requests.codes.ok and "probability" in answer.json()["prediction"]
 
 
 def _print_addresses(runtime: Runtime) -> None:

@@ -57,7 +57,7 @@ class Pipeline:
                 self._run(task, step)
 
     def train(self, *, always: bool) -> None:
-        """Train and register a model: `always`, or only when none was trained on this kind of data yet."""
+        """Train and register a model: `always`, or only when none was trained on such data and features yet."""
         with self._progress.step("Model: train, calibrate, evaluate, register") as step:
             self._run(self._training(), step, always=always)
 
@@ -69,6 +69,9 @@ class Pipeline:
     def _run(self, task: Task, step: Step, *, always: bool = False) -> None:
         with connect(self._url) as connection:
             before = task.fingerprint(connection)
+            if not always and self._keeps(task, connection):
+                step.result = f"kept, {task.done(connection)}; MOVIES_SOURCE=sample or =kaggle replaces them"
+                return
             if not always and _last_fingerprint(connection, task.name) == before:
                 step.result = f"unchanged, {task.done(connection)}"
                 return
@@ -79,6 +82,14 @@ class Pipeline:
             # taken again: a load changes what its own fingerprint sees
             _remember(connection, task.name, task.fingerprint(connection), time.monotonic() - started)
             step.result = task.done(connection)
+
+    def _keeps(self, task: Task, connection: psycopg.Connection) -> bool:
+        """Whether `auto` would put the sample in the place of real films, which nobody asked for."""
+        settings = self._runtime.settings
+        if task.name != "load" or settings.movies_source != "auto" or settings.has_kaggle_credentials:
+            return False
+        (real,) = _row(connection, "select exists (select from raw.movies where not is_synthetic)")
+        return bool(real)
 
     def _command(self, command: Sequence[str], name: str, step: Step) -> list[str]:
         log = self._runtime.settings.state_dir / "logs" / f"{name}.log"
@@ -125,9 +136,15 @@ class Pipeline:
 
     def _training(self) -> Task:
         def fingerprint(connection: psycopg.Connection) -> str:
-            # a new model is a person's decision, except that a synthetic one must not answer for real films
+            # A new model is a person's decision, with two exceptions: a model of synthetic films must not answer
+            # for real ones, and a model cannot answer from features that have other names or types than its own.
             (synthetic,) = _row(connection, "select coalesce(bool_or(is_synthetic), false) from raw.movies")
-            return _hash(str(synthetic), self._runtime.settings.tracking_uri)
+            (columns,) = _row(
+                connection,
+                "select string_agg(concat_ws(' ', table_name, column_name, data_type), ',' order by table_name, "
+                "ordinal_position) from information_schema.columns where table_schema = 'features'",
+            )
+            return _hash(str(synthetic), str(columns), self._runtime.settings.tracking_uri)
 
         def done(_: psycopg.Connection) -> str:
             return "a champion is registered"
