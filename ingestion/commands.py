@@ -43,13 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser(settings: Settings) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ingestion", description="Films into schema raw of PostgreSQL."
-    )
+    parser = argparse.ArgumentParser(prog="python -m ingestion", description="Films into schema raw of PostgreSQL.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    load_parser = commands.add_parser(
-        "load", help="load films into raw.movies and payloads into raw.tmdb_movies"
-    )
+    load_parser = commands.add_parser("load", help="load films into raw.movies and payloads into raw.tmdb_movies")
     load_parser.add_argument(
         "--source",
         default=settings.movies_source,
@@ -62,18 +58,10 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         metavar="PATH",
         help="TMDB-shaped JSON lines, .jsonl or .jsonl.gz (default: TMDB_PAYLOADS, else those of the sample)",
     )
-    download = commands.add_parser(
-        "download", help="have the files of a source on this machine, without loading"
-    )
-    download.add_argument(
-        "--source", default=settings.movies_source, help=f"{SOURCE_HELP} (default: %(default)s)"
-    )
-    generate = commands.add_parser(
-        "sample", help="generate synthetic films: the same seed gives the same bytes"
-    )
-    generate.add_argument(
-        "--films", type=_positive, default=settings.sample_films, help="(default: %(default)s)"
-    )
+    download = commands.add_parser("download", help="have the files of a source on this machine, without loading")
+    download.add_argument("--source", default=settings.movies_source, help=f"{SOURCE_HELP} (default: %(default)s)")
+    generate = commands.add_parser("sample", help="generate synthetic films: the same seed gives the same bytes")
+    generate.add_argument("--films", type=_positive, default=settings.sample_films, help="(default: %(default)s)")
     generate.add_argument("--seed", type=int, default=settings.sample_seed, help="(default: %(default)s)")
     generate.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
     return parser

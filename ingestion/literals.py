@@ -11,19 +11,17 @@ import warnings
 
 import orjson
 
-MAX_CHARACTERS = (
-    2_000_000  # the longest real cast has 32,474; `ast` needs about a hundred bytes per character
-)
+MAX_CHARACTERS = 2_000_000  # the longest real cast has 32,474; `ast` needs about a hundred bytes per character
 
 # Either a run of text in which every string is single-quoted and free of quotes and backslashes,
 # or one string that is not.
 _PIECE = re.compile(
     r"""(?P<plain>(?:[^'"\\]|'[^'"\\\n]*+')++)|(?P<string>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
 )
-_NAME_OR_STRING = re.compile(r"'[^']*+'|\b(?:None|True|False)\b")
+_NAME_OR_STRING = re.compile(r"'[^']*+'|\b(?:None|True|False|null|true|false)\b")
 _JSON_NAMES = {"None": "null", "True": "true", "False": "false"}
 _PYTHON_ONLY = ("None", "True", "False")
-_JSON_ONLY = re.compile(r"'[^']*+'|\b(?P<name>null|true|false)\b")
+_JSON_ONLY = ("null", "true", "false")
 
 
 class LiteralProblemError(ValueError):
@@ -63,9 +61,8 @@ def _as_json(text: str) -> str:
 
 
 def _plain_as_json(text: str) -> str:
-    if "null" in text or "true" in text or "false" in text:
-        if any(match["name"] for match in _JSON_ONLY.finditer(text)):
-            raise ValueError("a JSON name is not a Python literal")
+    if any(name in text for name in _JSON_ONLY) and any(name in _JSON_ONLY for name in _NAME_OR_STRING.findall(text)):
+        raise ValueError("a JSON name is no Python literal")
     if any(name in text for name in _PYTHON_ONLY):
         text = _NAME_OR_STRING.sub(lambda match: _JSON_NAMES.get(match[0], match[0]), text)
     return text.replace("'", '"')

@@ -103,9 +103,7 @@ def load_movies(
     _reject_duplicates(connection, path, rejected)
     if read == rejected.count:
         first = f" The commonest reason: {rejected.reasons.most_common(1)[0][0]}." if read else ""
-        raise SourceError(
-            f"{path} holds no film that can be used ({read} rows read). Nothing was changed.{first}"
-        )
+        raise SourceError(f"{path} holds no film that can be used ({read} rows read). Nothing was changed.{first}")
     rejected.flush()
     report = _merge(connection, file, read, rejected, layout)
     record_load(connection, report, file)
@@ -137,9 +135,7 @@ def _reject_duplicates(connection: psycopg.Connection, path: Path, rejected: Rej
         reasons[row] = _explain_duplicate(
             kept, tmdb_id, is_exact=is_exact, knows_less=knows_less, differing=differing
         )
-    connection.execute(
-        "delete from incoming_movies where source_row in (select source_row from duplicate_movies)"
-    )
+    connection.execute("delete from incoming_movies where source_row in (select source_row from duplicate_movies)")
     connection.execute(_RANK_SHARED_IMDB_IDS)
     for row, imdb_id, tmdb_id, kept, kept_tmdb_id in connection.execute("table shared_imdb_ids").fetchall():
         reason = (
@@ -147,9 +143,7 @@ def _reject_duplicates(connection: psycopg.Connection, path: Path, rejected: Rej
             f"row {kept} is kept because it comes first."
         )
         reasons[row] = ("imdbid_of_another_film", reason)
-    connection.execute(
-        "delete from incoming_movies where source_row in (select source_row from shared_imdb_ids)"
-    )
+    connection.execute("delete from incoming_movies where source_row in (select source_row from shared_imdb_ids)")
     if reasons:
         rejected.add(_with_originals(path, reasons))
 
@@ -164,7 +158,10 @@ def _explain_duplicate(
         )
     why = "it knows more values" if knows_less else "it comes first and knows as many values"
     columns = f"column{'s' if len(differing) > 1 else ''} {', '.join(differing)}"
-    reason = f"The row is film {tmdb_id} again, as row {kept}, with a different {columns}; row {kept} is kept because {why}."
+    reason = (
+        f"The row is film {tmdb_id} again, as row {kept}, with a different {columns}; "
+        f"row {kept} is kept because {why}."
+    )
     return "conflicting_duplicate", reason
 
 

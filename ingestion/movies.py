@@ -110,9 +110,7 @@ def _release_date(text: str) -> date | None:
             raise ValueError
         value = date(int(match["year"]), int(match["month"]), int(match["day"]))
     except ValueError:
-        raise ValueProblemError(
-            "not_a_date", f"holds {_show(text)}, which is not a date as dd/mm/yyyy"
-        ) from None
+        raise ValueProblemError("not_a_date", f"holds {_show(text)}, which is not a date as dd/mm/yyyy") from None
     if not FIRST_YEAR <= value.year <= LAST_YEAR:
         problem = f"holds {_show(text)}, whose year is not between {FIRST_YEAR} and {LAST_YEAR}"
         raise ValueProblemError("out_of_range", problem)
@@ -205,9 +203,7 @@ def read_layout(header: Sequence[str], path: Path) -> Layout:
         )
     twice = sorted({name for name in names if name not in INDEX_NAMES and names.count(name) > 1})
     if twice:
-        raise SourceError(
-            f"{path} names the column {', '.join(twice)} twice in its header. Rename one of them."
-        )
+        raise SourceError(f"{path} names the column {', '.join(twice)} twice in its header. Rename one of them.")
     extra = {
         header[position].strip(): position
         for position, name in enumerate(names)

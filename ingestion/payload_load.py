@@ -11,7 +11,7 @@ from common.errors import SourceError
 from ingestion.accounting import LoadReport
 from ingestion.database_load import RejectedRows, SourceFile, record_load
 from ingestion.payloads import Payload, parse_payload
-from ingestion.records import MAX_ROW_CHARACTERS, Rejection, open_text, visible
+from ingestion.records import MAX_ROW_CHARACTERS, Rejection, open_text, read_line, visible
 
 TARGET = "raw.tmdb_movies"
 REJECTED = sql.Identifier("raw", "tmdb_movies_rejected")
@@ -95,14 +95,7 @@ def remove_synthetic_payloads(connection: psycopg.Connection) -> int:
 def _numbered(lines: TextIO) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, from 1; a line that is too long arrives cut to MAX_ROW_CHARACTERS."""
     row = 0
-    while line := lines.readline(MAX_ROW_CHARACTERS):
-        while (
-            not line.endswith(("\n", "\r"))
-            and len(line) == MAX_ROW_CHARACTERS
-            and (rest := lines.readline(1 << 20))
-        ):
-            if rest.endswith(("\n", "\r")):
-                break
+    while (line := read_line(lines)) is not None:
         if line.strip():
             row += 1
             yield row, line
@@ -110,9 +103,7 @@ def _numbered(lines: TextIO) -> Iterator[tuple[int, str]]:
 
 def _parse_line(row: int, line: str) -> Payload | Rejection:
     if len(line) == MAX_ROW_CHARACTERS:
-        reason = (
-            f"The line is longer than {MAX_ROW_CHARACTERS:,} characters; only its beginning is kept here."
-        )
+        reason = f"The line is longer than {MAX_ROW_CHARACTERS:,} characters; only its beginning is kept here."
         return Rejection(row, "row_too_long", reason, {"text": visible(line[:100_000])})
     return parse_payload(row, line)
 
@@ -130,9 +121,7 @@ def _stage(
                 rejected.add([payload])
                 continue
             nul_characters += payload.nul_characters
-            copy.write_row(
-                (payload.tmdb_id, payload.text, payload.payload_hash, payload.is_synthetic, payload.row)
-            )
+            copy.write_row((payload.tmdb_id, payload.text, payload.payload_hash, payload.is_synthetic, payload.row))
     return read, nul_characters
 
 
@@ -162,11 +151,7 @@ def _merge(
     removed = connection.execute(_REMOVE).rowcount
     updated = connection.execute(_UPDATE, values).rowcount
     loaded = connection.execute(_INSERT, values).rowcount
-    notes = (
-        (f"{nul_characters} NUL characters were taken out: PostgreSQL stores none.",)
-        if nul_characters
-        else ()
-    )
+    notes = (f"{nul_characters} NUL characters were taken out: PostgreSQL stores none.",) if nul_characters else ()
     return LoadReport(
         target=TARGET,
         read=read,

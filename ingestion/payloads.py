@@ -68,9 +68,7 @@ def _parse(row: int, line: str) -> Payload:
     except orjson.JSONDecodeError as error:
         raise _PayloadProblemError("not_json", f"The line is not JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise _PayloadProblemError(
-            "not_an_object", f"The line is a JSON {type(value).__name__} and not an object."
-        )
+        raise _PayloadProblemError("not_an_object", f"The line is a JSON {type(value).__name__} and not an object.")
     tmdb_id = _tmdb_id(value)
     _check_shape(value)
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
@@ -85,9 +83,7 @@ def _tmdb_id(value: Mapping[str, object]) -> int:
         raise _PayloadProblemError("id_missing", f"The object holds {what}.")
     number = value["id"]
     if type(number) is not int or not 1 <= number <= MAX_BIGINT:
-        raise _PayloadProblemError(
-            "id_invalid", f"The id {str(number)[:80]!r} is not a positive whole number."
-        )
+        raise _PayloadProblemError("id_invalid", f"The id {str(number)[:80]!r} is not a positive whole number.")
     return number
 
 
@@ -95,9 +91,7 @@ def _check_shape(value: Mapping[str, object]) -> None:
     for key, types in SHAPES.items():
         found = value.get(key)
         if not isinstance(found, types) or isinstance(found, bool):
-            raise _PayloadProblemError(
-                f"{key}_invalid", f"{key} is {str(found)[:80]!r}, a {type(found).__name__}."
-            )
+            raise _PayloadProblemError(f"{key}_invalid", f"{key} is {str(found)[:80]!r}, a {type(found).__name__}.")
     if not str(value.get("title") or "").strip():
         raise _PayloadProblemError("title_missing", "The object has no title.")
     for key in LISTS_OF_OBJECTS:

@@ -135,6 +135,15 @@ def read_csv_records(lines: TextIO, columns: list[str]) -> Iterator[Record]:
         yield _read_record(row, line, source, columns)
 
 
+def read_line(file: TextIO) -> str | None:
+    """The next line, None at the end; of a line longer than MAX_ROW_CHARACTERS only the beginning, of that length."""
+    line = file.readline(MAX_ROW_CHARACTERS)
+    if len(line) == MAX_ROW_CHARACTERS:
+        while (rest := file.readline(1 << 20)) and not rest.endswith(("\n", "\r")):
+            pass  # the line will be rejected for its length
+    return line or None
+
+
 class _Lines:
     """Lines with lookahead: what was read ahead in vain can be given back."""
 
@@ -145,11 +154,7 @@ class _Lines:
     def next(self) -> str | None:
         if self._returned:
             return self._returned.pop()
-        line = self._file.readline(MAX_ROW_CHARACTERS)
-        if len(line) == MAX_ROW_CHARACTERS:
-            while (rest := self._file.readline(1 << 20)) and not rest.endswith(("\n", "\r")):
-                pass  # the line is rejected for its length, its rest is not needed
-        return line or None
+        return read_line(self._file)
 
     def give_back(self, lines: list[str]) -> None:
         self._returned.extend(reversed(lines))
@@ -169,9 +174,7 @@ def _read_record(row: int, line: str, source: _Lines, columns: list[str]) -> Rec
         )
     if len(fields) != len(columns):
         code = "too_few_fields" if len(fields) < len(columns) else "too_many_fields"
-        return _rejected(
-            row, code, f"The row has {len(fields)} fields, the header names {len(columns)}.", text
-        )
+        return _rejected(row, code, f"The row has {len(fields)} fields, the header names {len(columns)}.", text)
     unreadable = _unreadable(row, text, fields, columns)
     return Record(row, fields, unreadable)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import SourceError
-from common.settings import Settings
+from common.settings import ROOT, Settings
 from ingestion import kaggle
 from ingestion.sample.files import ensure as ensure_sample
 
@@ -29,36 +29,34 @@ class Source:
     payloads: Path | None
 
 
-def choose(wanted: str, credentials: kaggle.Credentials | None) -> str:
-    """The kind of source that a setting such as MOVIES_SOURCE means on this machine."""
-    if wanted != AUTO:
-        return wanted if wanted in {KAGGLE, SAMPLE} else FILE
-    if credentials is not None:
-        return KAGGLE
-    logger.warning(
-        "no Kaggle credentials: the SYNTHETIC sample is used, its films and people do not exist. "
-        "For real films put kaggle.json into the root, or set MOVIES_SOURCE to a csv file."
-    )
-    return SAMPLE
-
-
 def fetch(wanted: str, settings: Settings) -> Source:
     """Have the files of a source on this machine, downloading or generating what is not there yet.
+
+    Args:
+        wanted: as MOVIES_SOURCE.
 
     Raises:
         SourceError: Kaggle or the file cannot be read.
     """
-    credentials = kaggle.find_credentials(settings.kaggle_username, settings.kaggle_key)
-    kind = choose(wanted, credentials)
-    if kind == KAGGLE:
-        return Source(KAGGLE, kaggle.download(settings.state_dir / "kaggle", credentials), None)
-    if kind == SAMPLE:
-        folder = settings.state_dir / "sample" / f"films-{settings.sample_films}-seed-{settings.sample_seed}"
-        files = ensure_sample(folder, films=settings.sample_films, seed=settings.sample_seed)
-        return Source(SAMPLE, files.movies, files.payloads)
+    if wanted in {AUTO, KAGGLE}:
+        credentials = kaggle.find_credentials(settings.kaggle_username, settings.kaggle_key, folder=ROOT)
+        if wanted == KAGGLE or credentials is not None:
+            return Source(KAGGLE, kaggle.download(settings.state_dir / "kaggle", credentials), None)
+        logger.warning(
+            "no Kaggle credentials: the SYNTHETIC sample is used, its films and people do not exist. "
+            "For real films put kaggle.json into the root, or set MOVIES_SOURCE to a csv file."
+        )
+    if wanted in {AUTO, SAMPLE}:
+        return _sample(settings)
     path = Path(wanted).expanduser()
     if not path.is_file():
         raise SourceError(
-            f"There is no file {path}. MOVIES_SOURCE is auto, kaggle, sample, or the path of a csv file."
+            f"There is no file {path}. MOVIES_SOURCE is auto, kaggle, sample, or the path of a .csv or .csv.gz file."
         )
     return Source(FILE, path, None)
+
+
+def _sample(settings: Settings) -> Source:
+    films, seed = settings.sample_films, settings.sample_seed
+    files = ensure_sample(settings.state_dir / "sample" / f"films-{films}-seed-{seed}", films=films, seed=seed)
+    return Source(SAMPLE, files.movies, files.payloads)

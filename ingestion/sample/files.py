@@ -27,8 +27,8 @@ COMPRESSION = 3  # level 6 takes half as long again and saves a tenth
 
 HEADER = (
     "", "title", "year", "bt_score", "dubious", "imdbid", "tmdbId", "genres", "popularity", "production_companies",
-    "production_countries", "release_date", "revenue", "vote_average", "vote_count", "cast", "crew", "budget", "cast_gender",
-    "crew_gender", "cast_female_representation", "crew_female_representation",
+    "production_countries", "release_date", "revenue", "vote_average", "vote_count", "cast", "crew", "budget",
+    "cast_gender", "crew_gender", "cast_female_representation", "crew_female_representation",
 )  # fmt: skip
 EXACT_DUPLICATE_EVERY, EXACT_DUPLICATE_AT = 1200, 3
 CONFLICT_EVERY, CONFLICT_AT = 4000, 7
@@ -120,7 +120,7 @@ def _open_gzip(path: Path) -> Iterator[TextIO]:
     with (
         path.open("wb") as file,
         gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=COMPRESSION, mtime=0) as compressed,
-        io.BufferedWriter(compressed, 1 << 20) as buffered,  # type: ignore[type-var]
+        io.BufferedWriter(compressed, 1 << 20) as buffered,  # type: ignore[arg-type]
         io.TextIOWrapper(buffered, "utf-8", newline="") as text,
     ):
         yield text
@@ -208,9 +208,7 @@ def payload(film: Film) -> dict[str, object]:
             }
             for studio in film.studios
         ],
-        "production_countries": [
-            {"iso_3166_1": country.code, "name": country.name} for country in film.countries
-        ],
+        "production_countries": [{"iso_3166_1": country.code, "name": country.name} for country in film.countries],
         "release_date": film.release_date.isoformat() if has_date else "",
         "revenue": film.revenue,
         "runtime": film.runtime,

@@ -15,9 +15,10 @@ FIRST_IMDB_ID = 90_000_001
 
 # Shares of the real films: first year of the decade -> (weight, empty casts, unknown budgets).
 DECADES = {
-    1890: (27, 0.96, 1.0), 1900: (21, 0.86, 0.9), 1910: (10, 0.6, 0.9), 1920: (68, 0.46, 0.78), 1930: (174, 0.58, 0.76),
-    1940: (211, 0.48, 0.79), 1950: (283, 0.41, 0.71), 1960: (378, 0.38, 0.69), 1970: (416, 0.36, 0.61),
-    1980: (643, 0.29, 0.47), 1990: (1039, 0.21, 0.40), 2000: (1984, 0.23, 0.40), 2010: (1790, 0.36, 0.44), 2020: (120, 0.3, 0.5),
+    1890: (27, 0.96, 1.0), 1900: (21, 0.86, 0.9), 1910: (10, 0.6, 0.9), 1920: (68, 0.46, 0.78),
+    1930: (174, 0.58, 0.76), 1940: (211, 0.48, 0.79), 1950: (283, 0.41, 0.71), 1960: (378, 0.38, 0.69), 1970: (416, 0.36, 0.61),
+    1980: (643, 0.29, 0.47), 1990: (1039, 0.21, 0.40), 2000: (1984, 0.23, 0.40), 2010: (1790, 0.36, 0.44),
+    2020: (120, 0.3, 0.5),
 }  # fmt: skip
 WOMEN_BY_BILLING = (0.29, 0.43, 0.37, 0.36, 0.33, 0.33, 0.31, 0.31, 0.30, 0.29)
 DUBIOUS_BY_RATING = (0.022, 0.031, 0.102, 0.111)
@@ -169,9 +170,7 @@ def _choose_makers(
 
 
 def _choose_cast(rng: Random, world: World, year: int, focus: float) -> tuple[tuple[CastMember, ...], float]:
-    size = (
-        rng.randint(4, 10) if rng.random() < 0.22 else min(max(int(math.exp(rng.gauss(2.85, 0.62))), 4), 150)
-    )
+    size = rng.randint(4, 10) if rng.random() < 0.22 else min(max(int(math.exp(rng.gauss(2.85, 0.62))), 4), 150)
     cast = []
     for order in range(size):
         base = WOMEN_BY_BILLING[min(order, len(WOMEN_BY_BILLING) - 1)]
@@ -267,6 +266,4 @@ def _budget(rng: Random, year: int, unknown: float) -> int:
 def _revenue(rng: Random, budget: int, fame: float) -> int:
     if budget == 0:
         return int(math.exp(rng.gauss(15, 1.8))) if rng.random() < 0.12 else 0
-    return (
-        int(min(budget * math.exp(0.5 + 0.8 * fame + rng.gauss(0, 0.7)), 3.1e9)) if rng.random() < 0.88 else 0
-    )
+    return int(min(budget * math.exp(0.5 + 0.8 * fame + rng.gauss(0, 0.7)), 3.1e9)) if rng.random() < 0.88 else 0

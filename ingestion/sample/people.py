@@ -74,9 +74,7 @@ class World:
         return derive_person(self.seed, number, rank / pool)
 
     def _cohort_size(self, cohort: int, *, crew: bool) -> int:
-        share = (
-            min(max((cohort - 1900) / 120, 0.02), 1.0) ** 2 / 30
-        )  # films per year grow, and so do those who begin
+        share = min(max((cohort - 1900) / 120, 0.02), 1.0) ** 2 / 30  # films per year grow, and so do those who begin
         return min(max(int(self.films * share * (3.0 if crew else 4.0)), 6), STRIDE)
 
     def choose_studio(self, rng: Random) -> Studio:

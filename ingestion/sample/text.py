@@ -23,10 +23,8 @@ class Title:
 
 def write_title(rng: Random, films: int, country: Country) -> Title:
     """A title; one film in fifty shares its title with others, as remakes do."""
-    if rng.random() < 0.02:
-        text = _compose(Random(mix(int(films / 40 * rng.random() ** 2) + 77)))  # noqa: S311 - a shared title
-    else:
-        text = _compose(rng)
+    shared = Random(mix(int(films / 40 * rng.random() ** 2) + 77))  # noqa: S311 - reproducible, not secret
+    text = _compose(shared if rng.random() < 0.02 else rng)
     original = text
     if country.language != "en":
         original = _foreign(rng)
@@ -40,8 +38,7 @@ def write_title(rng: Random, films: int, country: Country) -> Title:
 
 def _compose(rng: Random) -> str:
     adjective, noun, other = (
-        rng.choice(words)
-        for words in (vocabulary.TITLE_ADJECTIVES, vocabulary.TITLE_NOUNS, vocabulary.TITLE_NOUNS)
+        rng.choice(words) for words in (vocabulary.TITLE_ADJECTIVES, vocabulary.TITLE_NOUNS, vocabulary.TITLE_NOUNS)
     )
     place, name = (
         rng.choice(vocabulary.PLACES),
@@ -60,8 +57,7 @@ def _compose(rng: Random) -> str:
 
 def _foreign(rng: Random) -> str:
     words = (
-        rng.choice(vocabulary.FOREIGN_STARTS) + rng.choice(vocabulary.FOREIGN_ENDS)
-        for _ in range(rng.randint(1, 3))
+        rng.choice(vocabulary.FOREIGN_STARTS) + rng.choice(vocabulary.FOREIGN_ENDS) for _ in range(rng.randint(1, 3))
     )
     return " ".join(words).capitalize()
 
