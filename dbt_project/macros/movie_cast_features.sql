@@ -1,20 +1,21 @@
 {#-
-    A character that is a role and no name: "Nurse", "Girl #2", "the waiter (uncredited)", "Old woman".
-    The words are the commonest unnamed credits of TMDB casts; our own list, made by reading them.
+    A character that is a role and no name: "Nurse", "Girl #2", "Town hall clerk (uncredited)", "Tim's mother",
+    "Woman on bench", but not "Nurse Ratched" or "Mother Superior". The words are the commonest unnamed credits of TMDB
+    casts; our own list, made by reading them.
 -#}
 {% macro is_role_only(character) -%}
     (
-        {{ character }} ~ '#\s?[0-9]|\s[0-9]+$'
+        {{ character }} ~ '#\s?[0-9]|\s[0-9]+$|^\(|^Additional Voice'
         or {{ character }} ~* (
             '^(the |a |an )?((young|old|older|elderly|little|pretty|angry|drunk|head|first|second|third|lead|another) )*'
-            || '([a-z]+ )?(girl|boy|woman|man|lady|guy|kid|child|baby|mother|father|mom|dad|wife|husband|daughter|son|sister'
+            || '([a-z0-9''.-]+ ){0,3}(girl|boy|woman|man|lady|guy|kid|child|baby|mother|father|mom|dad|wife|husband|daughter|son|sister'
             || '|brother|grandmother|grandfather|girlfriend|boyfriend|bride|groom|nurse|doctor|waitress|waiter|bartender'
             || '|barmaid|secretary|receptionist|teacher|student|nun|priest|reporter|newscaster|anchorwoman'
             || '|anchorman|policeman|policewoman|cop|officer|detective|guard|soldier|driver|clerk|cashier|maid|butler'
             || '|prostitute|hooker|stripper|dancer|singer|model|neighbor|neighbour|customer|patient|passenger|party guest'
             || '|guest|bystander|extra|narrator|announcer|judge|lawyer|hostess|stewardess|flight attendant|librarian'
             || '|cheerleader|witch|servant|villager|townsperson|townswoman|townsman|thug|henchman|pedestrian)s?'
-            || '( (one|two|three|four|[a-d]))?\s*(\(.*\))?$'
+            || '( (one|two|three|four|[a-d])| (at|on|in|with|from|of) .*| - .*)?\s*(\(.*\))?$'
         )
     )
 {%- endmacro %}

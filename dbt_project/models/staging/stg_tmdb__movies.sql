@@ -29,7 +29,9 @@ unpacked as (
         film.credits -> 'cast' as cast_members,
         film.credits -> 'crew' as crew_members
     from source
-    cross join lateral jsonb_to_record(source.payload) as film (
+    cross join lateral jsonb_to_record(
+        case when jsonb_typeof(source.payload) = 'object' then source.payload else '{}' end
+    ) as film (
         imdb_id text,
         title text,
         original_title text,
