@@ -14,7 +14,7 @@ def main() -> int:
     # Feast and MLflow read the environment themselves; what .env says has to be there for them too.
     os.environ["DB_CONNECTION_STRING"] = settings.database_url
     os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "FEAST_USAGE": "False"})
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.update({"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"})
 
     from training.cli import main as run_command
     from training.cli import parse_arguments

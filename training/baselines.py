@@ -80,7 +80,7 @@ def predict_logistic_regression(split: Split, features: Mapping[str, FeatureInfo
     regression = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         StandardScaler(),
-        LogisticRegression(C=0.1, max_iter=500),
+        LogisticRegression(C=0.1, solver="newton-cholesky"),
     )
     regression.fit(encode_features(numbers, {}, to_rows(split.development, list(numbers))), target)
     unseen = encode_features(numbers, {}, to_rows(split.test, list(numbers)))

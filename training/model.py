@@ -31,6 +31,8 @@ Rows = NDArray[np.intp]
 
 # Rounds between two looks at the out-of-fold loss.
 _ROUND_STEP = 25
+# Folds within the learned rows that give the boosters text columns from encoders that did not see the text.
+_TEXT_FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def _learn_texts(examples: _Examples, learn: Rows) -> _Learned:
     """
     matrix = examples.matrix[learn].copy()
     encoders: dict[str, TextEncoder] = {}
-    inner = StratifiedKFold(examples.parameters.folds, shuffle=True, random_state=examples.parameters.seed + 1)
+    inner = StratifiedKFold(_TEXT_FOLDS, shuffle=True, random_state=examples.parameters.seed + 1)
     for column, (name, info) in enumerate(examples.features.items()):
         if info.kind != "text":
             continue

@@ -8,19 +8,20 @@ REFERENCE_FEATURE_SERVICE = "movie_reference_v1"
 
 @dataclass(frozen=True)
 class Parameters:
-    """Settings of one fit; what differs from LightGBM's defaults is for 5,000 noisy labels.
+    """Settings of one fit, for 5,000 noisy labels: 12 % of the passing films are dubious to their own submitters.
 
-    Small trees, few features per tree and a strong penalty: the signal is spread over many weak features, and
-    12 % of the passing films are marked as dubious by their own submitters.
+    Small trees, few features per tree and a penalty, because the signal is spread over many weak features. Thirteen
+    neighbours of these settings (leaves 6 to 16, rates 0.03 to 0.06, features 0.1 to 0.35, penalties 10 to 80)
+    differ by 0.002 in out-of-fold log-loss, so the small trees win: a film's contributions cost half as much.
     """
 
-    num_leaves: int = 12
-    learning_rate: float = 0.03
+    num_leaves: int = 8
+    learning_rate: float = 0.05
     min_data_in_leaf: int = 30
     feature_fraction: float = 0.2
     bagging_fraction: float = 0.7
-    lambda_l2: float = 30.0
-    max_rounds: int = 600
+    lambda_l2: float = 10.0
+    max_rounds: int = 500
     folds: int = 5
     seed: int = 20
 

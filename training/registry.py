@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -35,6 +36,10 @@ EVALUATED_MODEL = "evaluated_model"
 # A challenger may be this much worse on the newest films and still take over: it has learned from newer data, and
 # a difference below it is noise (the standard error of an AUC on 1,400 films is 0.01).
 AUC_MARGIN = 0.005
+
+
+# What the registered model needs to be loaded by `mlflow models serve --env-manager local` or in an image.
+_REQUIREMENTS = ("lightgbm", "mlflow", "numpy", "pandas")
 
 
 @dataclass(frozen=True)
@@ -180,17 +185,20 @@ def signature_of(features: Mapping[str, FeatureInfo]) -> ModelSignature:
 
 
 def _register_model(scorer: Scorer, saved: Path) -> str:
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        loader_module="common.pyfunc_model",
-        data_path=str(saved),
-        code_paths=[str(Path(common.__file__).parent)],
-        signature=signature_of(scorer.features),
-        pip_requirements=[f"{name}=={metadata.version(name)}" for name in ("lightgbm", "mlflow", "numpy", "pandas")],
-        registered_model_name=MODEL_NAME,
-        # what serving needs to ask Feast for, before it downloads anything
-        metadata={"feature_service": scorer.feature_service, "features": list(scorer.feature_names)},
-    )
+    with warnings.catch_warnings():
+        # no input example on purpose: MLflow would load the model once more to try it, and the signature is typed
+        warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="common.pyfunc_model",
+            data_path=str(saved),
+            code_paths=[str(Path(common.__file__).parent)],
+            signature=signature_of(scorer.features),
+            pip_requirements=[f"{name}=={metadata.version(name)}" for name in _REQUIREMENTS],
+            registered_model_name=MODEL_NAME,
+            # what serving needs to ask Feast for, before it downloads anything
+            metadata={"feature_service": scorer.feature_service, "features": list(scorer.feature_names)},
+        )
     return str(info.registered_model_version)
 
 

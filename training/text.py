@@ -1,7 +1,8 @@
 """Fit the encodings of text features: tf-idf of words and word pairs, weighed by a logistic regression.
 
-A text becomes one number, the log-odds of rating 3 that its words alone give. On the real films this beat 20 to 50
-SVD components and costs one column, whose contribution is the text's own.
+A text becomes one number, the log-odds of rating 3 that its words alone give, whose contribution is the text's own.
+On the real films this one column was worth what 20 SVD components were, and more than 50 of them or averaged GloVe
+vectors.
 """
 
 from collections.abc import Sequence

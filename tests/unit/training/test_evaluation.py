@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.errors import ModelNotReadyError
+from common.scoring import FeatureInfo
+from training.dataset import Dataset
+from training.evaluation import evaluate_split, format_report, read_report, write_report
+from training.metrics import METRICS
+from training.parameters import Parameters
+from training.split import split_at_random, split_by_release
+
+BASELINES = {"always_pass", "reference_forest", "logistic_regression"}
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, object]:
+    random = np.random.default_rng(6)
+    count = 240
+    share = random.random(count)
+    frame = pd.DataFrame(
+        {
+            "movie_id": np.arange(count),
+            "event_timestamp": pd.to_datetime("2001-01-01", utc=True) + pd.to_timedelta(np.arange(count), unit="D"),
+            "bechdel_rating": np.clip(np.round(3.5 * share + random.normal(size=count) / 2), 0, 3).astype(int),
+            "source_row": np.arange(count),
+            "share": share,
+        }
+    )
+    reference = pd.DataFrame(
+        {
+            "movie_id": np.arange(count),
+            "reference_genres": random.choice(["Drama, Romance", "Action", None], count),
+            "reference_title": "The Lady",
+            **{
+                f"reference_{name}": random.random(count)
+                for name in (
+                    "revenue_usd",
+                    "popularity",
+                    "budget_usd",
+                    "vote_average",
+                    "votes_count",
+                    "cast_female_representation",
+                    "crew_female_representation",
+                    "year",
+                )
+            },
+        }
+    )
+    dataset = Dataset(frame, {"share": FeatureInfo("share")}, "movie_bechdel_v1", "0" * 64)
+    parameters = Parameters(max_rounds=50, folds=3)
+    return {
+        split.name: evaluate_split(split, dataset, reference, parameters).report
+        for split in (split_at_random(frame), split_by_release(frame))
+    }
+
+
+def test_report_has_the_promised_shape(report: dict, tmp_path: Path) -> None:
+    write_report(report, tmp_path / "reports" / "evaluation.json")
+    read = read_report(tmp_path / "reports" / "evaluation.json")
+
+    for split in ("random", "time"):
+        for target in ("rating_3", "rating_2_or_3"):
+            cell = read[split][target]
+            assert set(cell["baselines"]) == BASELINES
+            for numbers in (cell, *cell["baselines"].values()):
+                assert set(METRICS) <= set(numbers)
+                assert set(numbers["intervals"]) == set(METRICS)
+                low, high = numbers["intervals"]["auc"]
+                assert low <= numbers["auc"] <= high
+
+
+def test_model_beats_always_pass_and_a_forest_on_noise(report: dict) -> None:
+    cell = report["time"]["rating_3"]
+
+    assert cell["auc"] > 0.75
+    assert cell["auc"] > cell["baselines"]["reference_forest"]["auc"] + 0.1
+    assert cell["baselines"]["always_pass"]["auc"] == 0.5
+    assert cell["baselines"]["always_pass"]["accuracy"] == pytest.approx(cell["base_rate"], abs=1e-4)
+
+
+def test_table_names_every_model_and_the_band(report: dict) -> None:
+    table = format_report(report)
+
+    assert table.count("LightGBM") == 4
+    assert all(table.count(baseline) == 4 for baseline in BASELINES)
+    assert table.count("outside the band") == 2
+
+
+def test_missing_report_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotReadyError, match="python -m training evaluate"):
+        read_report(tmp_path / "evaluation.json")
