@@ -40,6 +40,9 @@ def run(settings: Settings, *, workers: int, threads: int) -> None:
     from granian.constants import Interfaces
     from granian.log import LogLevels
 
+    from serving.services import make_tmdb
+
+    make_tmdb(settings, workers)  # a token that cannot be used stops the start here, with one sentence
     os.environ[WORKERS_VARIABLE] = str(workers)  # the workers are processes of their own
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     server = Granian(

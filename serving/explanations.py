@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MAX_REASONS = 6
 MIN_CONTRIBUTION = 0.01  # in log-odds: less moves a probability by a quarter of a percent at most
 MAX_MISSING = 12
+MAX_TEXT = 80
 
 
 def explain(
@@ -31,7 +32,7 @@ def explain(
         if abs(contribution) < MIN_CONTRIBUTION or len(reasons) == MAX_REASONS:
             break
         text = describe(info, values)
-        value = plain_value(values.get(info.name))
+        value = _cut(plain_value(values.get(info.name)))
         reasons.setdefault(text, Reason(feature=info.name, value=value, contribution=float(contribution), text=text))
     return list(reasons.values())
 
@@ -73,6 +74,11 @@ def plain_value(value: Any) -> float | str | bool | None:
     if math.isnan(number):
         return None
     return int(number) if number.is_integer() else number
+
+
+def _cut(value: float | str | bool | None) -> float | str | bool | None:
+    """A plot overview is the value of a feature, and too long to repeat it in a reason."""
+    return f"{value[:MAX_TEXT]}…" if isinstance(value, str) and len(value) > MAX_TEXT else value
 
 
 def _as_words(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Features of films as TMDB describes them now: one query over dbt's `live.live_movie_*` views.
+"""Features of films as TMDB describes them now: one query a film over dbt's `live.live_movie_*` views.
 
 Nothing is computed here. The views use the same macros as the tables that the model learned from.
 """
@@ -33,7 +33,7 @@ class LiveFeatures:
         if query is None:
             query = self._queries[feature_names] = self._build_query(feature_names)
         try:
-            rows = self._database.fetch(query, [list(tmdb_ids)])
+            rows = self._database.fetch_for_each(query, tmdb_ids)
         except FeatureStoreError:
             self._queries.pop(feature_names, None)  # the views have been built anew with other columns
             raise
@@ -57,22 +57,24 @@ class LiveFeatures:
         views: dict[str, list[str]] = {}
         for row in columns:
             views.setdefault(row["table_name"], []).append(row["column_name"])
-        return _lateral_query(views)
+        return _one_film_query(views)
 
 
-def _lateral_query(views: Mapping[str, Sequence[str]]) -> str:
-    """One row per film: each view is probed by `movie_id`, so that only the asked films are computed."""
+def _one_film_query(views: Mapping[str, Sequence[str]]) -> str:
+    """The features of one film from all views.
+
+    The key stands in each view's own condition: through a join or `any(...)` PostgreSQL computes the view for every
+    film first (65 ms to 2 s instead of 1 ms, measured on 7,000 films).
+    """
     selected: list[sql.Composable] = [sql.SQL("landed.tmdb_id as movie_id")]
     joins: list[sql.Composable] = []
     for view, columns in views.items():
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
         joins.append(
             sql.SQL(
-                "left join lateral (select {names} from {view} where movie_id = landed.tmdb_id) as {alias} on true"
+                "left join (select {names} from {view} where movie_id = %(key)s::bigint) as {alias} on true"
             ).format(names=names, view=sql.Identifier("live", view), alias=sql.Identifier(view))
         )
         selected += [sql.Identifier(view, column) for column in columns]
-    query = sql.SQL(
-        "select {selected} from raw.tmdb_movies as landed {joins} where landed.tmdb_id = any(%s::bigint[])"
-    )
+    query = sql.SQL("select {selected} from raw.tmdb_movies as landed {joins} where landed.tmdb_id = %(key)s::bigint")
     return query.format(selected=sql.SQL(", ").join(selected), joins=sql.SQL(" ").join(joins)).as_string(None)

@@ -48,7 +48,9 @@ class Health:
         state = self._champions.state
         if state.registry_problem:
             return {"ok": False, "detail": f"{state.registry_problem}; the loaded model stays"}
-        return {"ok": state.looked_at is not None}
+        if state.looked_at is None:
+            return {"ok": False, "detail": "not asked yet"}
+        return {"ok": True}
 
     def _tmdb_state(self) -> dict[str, Any]:
         if self._tmdb is None:

@@ -138,7 +138,9 @@ class Reason(_Answer):
     """What one feature contributed."""
 
     feature: str
-    value: float | str | bool | None = Field(description="The feature's value, null when it is unknown")
+    value: bool | int | float | str | None = Field(
+        description="The feature's value, null when it is unknown; a long text is cut"
+    )
     contribution: float = Field(description="Share in the log-odds of passing; positive speaks for passing")
     text: str
 

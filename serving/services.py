@@ -44,7 +44,7 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
     metrics = Metrics()
     database = Database(settings.database_url)
     online = OnlineFeatures(ROOT / "feature_repo")
-    tmdb = _make_tmdb(settings, workers)
+    tmdb = make_tmdb(settings, workers)
     catalogue = Catalogue(database)
 
     def prepare(champion: Champion) -> None:
@@ -79,7 +79,12 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
     )
 
 
-def _make_tmdb(settings: Settings, workers: int) -> TmdbClient | None:
+def make_tmdb(settings: Settings, workers: int) -> TmdbClient | None:
+    """The TMDB client, None when no token is set.
+
+    Raises:
+        TmdbCredentialError: the token holds characters that no token has.
+    """
     token = settings.tmdb_api_token
     if token is None or not token.get_secret_value().strip():
         return None
