@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Apply, materialize what changed, and say what was done."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manifest", type=Path, default=MANIFEST, help="dbt's manifest (default: %(default)s)")
-    parser.add_argument("--all", action="store_true", help="materialize every view, changed or not")
+    parser.add_argument(
+        "--all", action="store_true", help="materialize every view, changed or not (needed after `feast teardown`)"
+    )
     options = parser.parse_args(arguments)
     configure_logging(load_settings().log_level)
 
@@ -73,7 +75,8 @@ def publish(
 ) -> None:
     """Materialize one view, unless its table and its definition are those of the last time."""
     started = time.monotonic()
-    rows, fingerprint = fingerprint_of(connection, model, store.get_feature_view(model.view_name))
+    view = store.get_feature_view(model.view_name)
+    rows, fingerprint = fingerprint_of(connection, model, view, store.config.online_store.type)
     known = connection.execute("select fingerprint from online.published where feature_view = %s", [model.view_name])
     if known.fetchone() == (fingerprint,) and not even_if_unchanged:
         logger.info("unchanged view=%s rows=%d seconds=%.1f", model.view_name, rows, time.monotonic() - started)
@@ -89,15 +92,17 @@ def publish(
     logger.info("materialized view=%s rows=%d seconds=%.1f", model.view_name, rows, time.monotonic() - started)
 
 
-def fingerprint_of(connection: psycopg.Connection[Any], model: FeatureModel, view: FeatureView) -> tuple[int, str]:
-    """Count of the rows that can be served now, and a hash of them and of the view's names and types."""
+def fingerprint_of(
+    connection: psycopg.Connection[Any], model: FeatureModel, view: FeatureView, target: str
+) -> tuple[int, str]:
+    """Count of the rows that can be served now, and a hash of them, of the view's fields and of the online store."""
     query = sql.SQL(
         "select count(*), coalesce(sum(hashtextextended(feature_row::text, 0)), 0)::text "
         "from {} as feature_row where event_timestamp <= now()"
     ).format(sql.Identifier(*model.table.split(".")))
     rows, content = connection.execute(query).fetchone() or (0, "0")
     definition = ",".join(f"{field.name} {field.dtype}" for field in view.features)
-    return rows, hashlib.sha256(f"{content} {definition}".encode()).hexdigest()
+    return rows, hashlib.sha256(f"{content} {definition} {target}".encode()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """dbt and Feast over hand-made films: what training gets, what is served and what is live are the same values."""
 
+import gc
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ import pandas as pd
 import psycopg
 import pytest
 from feast import FeatureStore
+from psycopg_pool import ConnectionPool
 
 from tests.feature_films import FULL_PAYLOAD, ROOT, Project, add_payload, add_rated_film, fill_raw_tables
 
@@ -40,8 +42,7 @@ def store(project: Project) -> Iterator[FeatureStore]:
         # Feast leaves its connections to the end of the process, which warns of them
         opened.registry.write_engine.dispose()
         opened.registry.read_engine.dispose()
-        pool = opened._get_provider().online_store._conn_pool
-        if pool:
+        for pool in [found for found in gc.get_objects() if isinstance(found, ConnectionPool)]:
             pool.close()
 
 
