@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - identifiers are quoted, values travel as parameters
 """PostgreSQL to Arrow and back through ADBC, which speaks COPY's binary format on both ways."""
 
 import contextlib
@@ -5,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import adbc_driver_postgresql.dbapi as adbc
+import adbc_driver_postgresql.dbapi as adbc  # type: ignore[import-untyped]
 import psycopg
 import pyarrow as pa
 from feast.type_map import pg_type_code_to_arrow

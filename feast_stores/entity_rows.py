@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - identifiers are quoted, values travel as parameters
 """The rows a user wants features for, from a pandas frame or an SQL query, as one Arrow table."""
 
 from collections.abc import Iterable
@@ -50,10 +51,12 @@ class EntityRows:
         missing = wanted - set(self.table.column_names)
         if missing:
             raise FeastEntityDFMissingColumnsError(wanted, missing)
-        rows = pa.table({
-            ROW: pa.array(np.arange(self.table.num_rows)),
-            MOMENT: self._times.cast(pa.timestamp("us", "UTC")),
-        })
+        rows = pa.table(
+            {
+                ROW: pa.array(np.arange(self.table.num_rows)),
+                MOMENT: self._times.cast(pa.timestamp("us", "UTC")),
+            }
+        )
         for key in sorted(wanted):
             rows = rows.append_column(key, self.table[key])
         return rows

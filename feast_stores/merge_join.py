@@ -1,4 +1,5 @@
-"""Point-in-time join by sort and merge: the features stream to DuckDB in Arrow batches, whose ASOF join does the rest.
+# ruff: noqa: S608 - identifiers are quoted, values travel as parameters
+"""Point-in-time join by sort and merge: features stream to DuckDB in Arrow batches, its ASOF join does the rest.
 
 DuckDB keeps to its memory limit and spills to a folder that is removed afterwards. Times are compared as whole
 microseconds, so that neither zones nor time types can differ between the two databases.

@@ -73,9 +73,7 @@ class PointInTimePostgresOfflineStore(PostgreSQLOfflineStore):  # type: ignore[m
         schema = _get_entity_schema(entity_df, config)
         event_time = offline_utils.infer_event_timestamp_from_entity_df(schema)
         span = _get_entity_df_event_timestamp_range(entity_df, event_time, config)
-        contexts = offline_utils.get_feature_view_query_context(
-            feature_refs, feature_views, registry, project, span
-        )
+        contexts = offline_utils.get_feature_view_query_context(feature_refs, feature_views, registry, project, span)
         sources = [FeatureSource.from_context(item, full_feature_names=full_feature_names) for item in contexts]
 
         def run() -> pa.Table:

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - identifiers are quoted, values travel as parameters
 """The point-in-time join: for each entity row and view the newest feature row that was known then."""
 
 import pyarrow as pa
