@@ -26,6 +26,10 @@ class TmdbClient:
             token, base_url, requests_per_second=requests_per_second, connections=connections
         )
 
+    def close(self) -> None:
+        """Close the kept connections."""
+        self.transport.close()
+
     def fetch_movie(self, tmdb_id: int, deadline: Deadline | None = None) -> dict[str, Any]:
         """A film's details with `credits` under them, as TMDB gives them.
 

@@ -112,6 +112,10 @@ class TmdbTransport:
         except TimeoutError as error:
             raise TmdbUnavailableError("TMDB did not answer in time. Try again in a minute.") from error
 
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
     def _call(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
         if time.monotonic() < self._credential_refused_until:
             raise self._credential_error()

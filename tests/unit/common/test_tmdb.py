@@ -1,0 +1,452 @@
+"""The TMDB client against hand-made answers of a real HTTP server: every known bug of other clients once."""
+
+import gzip
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from common.errors import MovieNotFoundError, TmdbCredentialError, TmdbUnavailableError
+from common.tmdb import Deadline, TmdbClient
+from common.tmdb import transport as transport_module
+
+TOKEN = "eyJ-made-up-token"
+FILM = {
+    "id": 7,
+    "title": "Made Up",
+    "release_date": "2001-02-03",
+    "revenue": 2_923_706_026,
+    "credits": {"cast": [{"id": 1, "gender": 3}, {"id": 2, "gender": None}], "crew": []},
+}
+
+
+class Reply:
+    """What the server says: a status, a body and headers; `raw` is written to the socket as it is."""
+
+    def __init__(
+        self,
+        body: Any = None,
+        *,
+        status: int = 200,
+        content_type: str = "application/json;charset=utf-8",
+        headers: dict[str, str] | None = None,
+        raw: Callable[[BaseHTTPRequestHandler], None] | None = None,
+    ) -> None:
+        self.status, self.headers, self.raw = status, {"Content-Type": content_type, **(headers or {})}, raw
+        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+class FakeTmdb:
+    """A server that answers with `replies` in turn (the last one for ever) and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.requests: list[BaseHTTPRequestHandler] = []
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                fake.requests.append(self)
+                reply = fake.replies.pop(0) if len(fake.replies) > 1 else fake.replies[0]
+                if reply.raw is not None:
+                    self.close_connection = True
+                    reply.raw(self)
+                    return
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.body)))
+                self.end_headers()
+                self.wfile.write(reply.body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/3"
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.path for request in self.requests]
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeTmdb]:
+    server = FakeTmdb()
+    thread = threading.Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.server.shutdown()
+    thread.join()
+    server.server.server_close()
+
+
+@pytest.fixture
+def client(fake: FakeTmdb) -> Iterator[TmdbClient]:
+    made = TmdbClient(SecretStr(TOKEN), fake.url)
+    yield made
+    made.close()
+
+
+def half_of(body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Promise the whole body and send a half."""
+
+    def write(handler: BaseHTTPRequestHandler) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        handler.wfile.write(head.encode() + body[: len(body) // 2])
+
+    return write
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    """One byte every 50 ms, for longer than anybody should wait."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n")
+    try:
+        for _ in range(60):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.05)
+    except OSError:
+        return
+
+
+def hang(_: BaseHTTPRequestHandler) -> None:
+    time.sleep(1.5)
+
+
+def close(_: BaseHTTPRequestHandler) -> None:
+    """End the connection without a word."""
+
+
+TRANSIENT = {
+    "html 502 (Radarr#1145)": Reply(b"<html>502</html>", status=502, content_type="text/html"),
+    "html 200": Reply(b"<html>Sign in</html>", content_type="text/html"),
+    "429 without Retry-After (Radarr#3610)": Reply({"status_code": 25}, status=429),
+    "429 with Retry-After 0 (php-tmdb/api#154)": Reply({}, status=429, headers={"Retry-After": "0"}),
+    "429 with nonsense": Reply({}, status=429, headers={"Retry-After": "soon"}),
+    "429 with a past date": Reply({}, status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    "503": Reply({"status_code": 46}, status=503),
+    "204": Reply(b"", status=204),
+    "invalid json": Reply(b'{"id": 7,,}'),
+    "empty": Reply(b""),
+    "null": Reply(None),
+    "array": Reply([]),
+    "truncated": Reply(raw=half_of(json.dumps(FILM).encode())),
+    "broken gzip": Reply(b"\x1f\x8bnot gzip"),
+    "closed": Reply(raw=close),
+}
+
+
+@pytest.mark.parametrize("reply", TRANSIENT.values(), ids=TRANSIENT.keys())
+def test_passing_fault_is_retried_and_the_film_arrives(fake: FakeTmdb, client: TmdbClient, reply: Reply) -> None:
+    fake.replies = [reply, Reply(FILM)]
+
+    assert client.fetch_movie(7)["title"] == "Made Up"
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize("reply", TRANSIENT.values(), ids=TRANSIENT.keys())
+def test_lasting_fault_ends_in_unavailable_after_three_attempts(
+    fake: FakeTmdb, client: TmdbClient, reply: Reply
+) -> None:
+    fake.replies = [reply]
+
+    with pytest.raises(TmdbUnavailableError, match="TMDB is not available"):
+        client.fetch_movie(7)
+    assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize("raw", [hang, drip])
+def test_silent_or_dripping_server_cannot_outlive_the_deadline(
+    fake: FakeTmdb, client: TmdbClient, raw: Callable[[BaseHTTPRequestHandler], None]
+) -> None:
+    fake.replies = [Reply(raw=raw)]
+    started = time.monotonic()
+
+    with pytest.raises(TmdbUnavailableError):
+        client.fetch_movie(7, Deadline(0.5))
+    assert time.monotonic() - started < 1.2
+
+
+def test_retry_after_within_the_deadline_is_honoured(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({}, status=429, headers={"Retry-After": "1"}), Reply(FILM)]
+    started = time.monotonic()
+
+    client.fetch_movie(7)
+
+    assert time.monotonic() - started >= 1.0
+
+
+def test_retry_after_beyond_the_deadline_gives_up_at_once(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({}, status=429, headers={"Retry-After": "3600"})]
+    started = time.monotonic()
+
+    with pytest.raises(TmdbUnavailableError):
+        client.fetch_movie(7, Deadline(3))
+    assert time.monotonic() - started < 1
+    assert len(fake.requests) == 1
+
+
+def test_gzip_without_header_is_read(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply(gzip.compress(json.dumps(FILM).encode()))]
+
+    assert client.fetch_movie(7)["id"] == 7
+
+
+def test_body_beyond_the_cap_is_refused_without_retry(
+    fake: FakeTmdb, client: TmdbClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module, "MAX_BODY_BYTES", 1000)
+    fake.replies = [Reply(b" " * 2000 + b"{}")]
+
+    with pytest.raises(TmdbUnavailableError, match="more than"):
+        client.fetch_movie(7)
+    assert len(fake.requests) == 1
+
+
+def test_gzip_bomb_is_refused(fake: FakeTmdb, client: TmdbClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "MAX_BODY_BYTES", 1000)
+    fake.replies = [Reply(gzip.compress(b" " * 100_000))]
+
+    with pytest.raises(TmdbUnavailableError, match="more than"):
+        client.fetch_movie(7)
+
+
+def test_large_revenue_and_gender_three_or_null_pass_through(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply(FILM)]
+
+    film = client.fetch_movie(7)
+
+    assert film["revenue"] == 2_923_706_026
+    assert [person["gender"] for person in film["credits"]["cast"]] == [3, None]
+
+
+def test_404_is_not_found_and_never_an_empty_film(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({"status_code": 34}, status=404)]
+
+    with pytest.raises(MovieNotFoundError, match="TMDB has no movie with id 9"):
+        client.fetch_movie(9)
+    assert len(fake.requests) == 1
+
+
+def test_answer_about_another_film_is_refused(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply(FILM)]
+
+    with pytest.raises(TmdbUnavailableError, match="another film than 8"):
+        client.fetch_movie(8)
+
+
+def test_adult_film_is_not_answered(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({**FILM, "adult": True})]
+
+    with pytest.raises(MovieNotFoundError, match="adult"):
+        client.fetch_movie(7)
+
+
+def test_missing_credits_are_fetched_apart(fake: FakeTmdb, client: TmdbClient) -> None:
+    bare = {name: value for name, value in FILM.items() if name != "credits"}
+    fake.replies = [Reply(bare), Reply({"id": 7, "cast": [{"id": 1}], "crew": []})]
+
+    assert client.fetch_movie(7)["credits"] == {"cast": [{"id": 1}], "crew": []}
+    assert fake.paths[1] == "/3/movie/7/credits"
+
+
+def test_credits_that_stay_missing_are_absent_not_empty(fake: FakeTmdb, client: TmdbClient) -> None:
+    bare = {name: value for name, value in FILM.items() if name != "credits"}
+    fake.replies = [Reply(bare), Reply({}, status=500)]
+
+    assert "credits" not in client.fetch_movie(7)
+
+
+def test_refused_credential_is_named_and_not_asked_again(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({"status_code": 7}, status=401)]
+
+    for _ in range(3):
+        with pytest.raises(TmdbCredentialError, match="TMDB refuses TMDB_API_TOKEN"):
+            client.fetch_movie(7)
+    assert len(fake.requests) == 1
+
+
+def test_v3_key_is_recognised_when_refused(fake: FakeTmdb) -> None:
+    fake.replies = [Reply({"status_code": 7}, status=401)]
+    client = TmdbClient(SecretStr("0123456789abcdef" * 2), fake.url)
+
+    with pytest.raises(TmdbCredentialError, match="looks like a v3 API key"):
+        client.fetch_movie(7)
+    client.close()
+
+
+def test_token_with_blanks_is_refused_without_showing_it() -> None:
+    with pytest.raises(TmdbCredentialError) as caught:
+        TmdbClient(SecretStr("secret part\nother"), "http://127.0.0.1:9/3")
+    assert "secret" not in str(caught.value)
+
+
+def test_token_stays_out_of_addresses_errors_and_logs(
+    fake: FakeTmdb, client: TmdbClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    fake.replies = [Reply(raw=close)]
+
+    with pytest.raises(TmdbUnavailableError) as caught:
+        client.fetch_movie(7)
+
+    assert fake.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert not any(TOKEN in path for path in fake.paths)
+    assert TOKEN not in caplog.text
+    cause: BaseException | None = caught.value
+    while cause is not None:
+        assert TOKEN not in repr(cause)
+        cause = cause.__cause__ or cause.__context__
+
+
+def test_redirect_is_not_followed_with_the_token(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({}, status=302, headers={"Location": "http://127.0.0.1:9/steal"})]
+
+    with pytest.raises(TmdbUnavailableError):
+        client.fetch_movie(7)
+
+
+def test_after_five_failed_calls_nobody_waits_for_tmdb(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply(raw=close)]
+    for _ in range(5):
+        with pytest.raises(TmdbUnavailableError):
+            client.fetch_movie(7)
+    asked = len(fake.requests)
+
+    with pytest.raises(TmdbUnavailableError, match="several times in a row"):
+        client.fetch_movie(7)
+    assert len(fake.requests) == asked
+
+
+def test_callers_at_the_same_time_share_one_call(fake: FakeTmdb, client: TmdbClient) -> None:
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.3)
+        body = json.dumps(FILM).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        handler.wfile.write(head.encode() + body)
+
+    fake.replies = [Reply(raw=slow)]
+    films: list[Any] = []
+    threads = [threading.Thread(target=lambda: films.append(client.fetch_movie(7))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(films) == 8
+    assert len(fake.requests) == 1
+
+
+def test_imdb_id_of_a_series_is_not_a_film(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({"movie_results": [], "tv_results": [{"id": 5, "name": "A Series"}]})]
+
+    with pytest.raises(MovieNotFoundError, match="is a series on TMDB, not a film"):
+        client.find_by_imdb_id("tt0903747")
+
+
+def test_imdb_id_of_a_film_and_a_series_gives_the_film(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({"movie_results": [{"id": 550, "title": "F"}], "tv_results": [{"id": 5}]})]
+
+    assert client.find_by_imdb_id("tt0137523") == 550
+
+
+def test_nothing_but_an_imdb_id_gets_into_the_path(fake: FakeTmdb, client: TmdbClient) -> None:
+    with pytest.raises(MovieNotFoundError):
+        client.find_by_imdb_id("tt1/../movie/550")
+    assert fake.requests == []
+
+
+def search_page(*rows: dict[str, Any], pages: int = 1) -> Reply:
+    return Reply({"page": 1, "results": list(rows), "total_pages": pages, "total_results": 20 * pages})
+
+
+def test_exact_title_beats_the_first_result(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page({"id": 1, "title": "No Way Home", "popularity": 99}, {"id": 2, "title": "Home"})]
+
+    match = client.search("Home")
+
+    assert match.film is not None
+    assert match.film.tmdb_id == 2
+
+
+def test_rows_without_date_poster_or_title_do_no_harm(fake: FakeTmdb, client: TmdbClient) -> None:
+    rows = [
+        {"id": 1, "title": "Home", "release_date": "", "poster_path": None},
+        {"id": 2},
+        {"title": "no id"},
+        None,
+        {"id": 3, "title": "Home", "adult": True},
+    ]
+    fake.replies = [search_page(*rows)]  # type: ignore[arg-type]
+
+    assert [film.tmdb_id for film in client.search("Home").candidates] == [1]
+
+
+def test_exact_title_on_page_two_is_found(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [
+        search_page({"id": 1, "title": "Blueberry"}, pages=2),
+        search_page({"id": 2, "title": "Blue"}, pages=2),
+    ]
+
+    film = client.search("Blue").film
+
+    assert film is not None
+    assert film.tmdb_id == 2
+    assert "page=2" in fake.paths[1]
+
+
+def test_search_never_asks_beyond_the_last_page(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page({"id": 1, "title": "Other"}, pages=2)]
+
+    assert client.search("Blue").kind == "similar"
+    assert len(fake.requests) == 2
+
+
+def test_year_typed_in_the_title_is_split_off(fake: FakeTmdb, client: TmdbClient) -> None:
+    films = search_page(
+        {"id": 1, "title": "Mulan", "release_date": "1998-06-18"},
+        {"id": 2, "title": "Mulan", "release_date": "2020-09-04"},
+    )
+    fake.replies = [search_page(), films]
+
+    film = client.search("Mulan 2020").film
+
+    assert film is not None
+    assert film.tmdb_id == 2
+    assert "year=2020" in fake.paths[1]
+
+
+def test_title_that_ends_in_a_year_is_kept_whole(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page({"id": 1, "title": "Wonder Woman 1984", "release_date": "2020-12-16"})]
+
+    film = client.search("Wonder Woman 1984").film
+
+    assert film is not None
+    assert len(fake.requests) == 1
+
+
+def test_year_filter_that_empties_the_results_is_left_out_once(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page(), search_page({"id": 1, "title": "House", "release_date": "1978-01-01"})]
+
+    film = client.search("House", 1977).film
+
+    assert film is not None
+    assert "year=" not in fake.paths[1]
+
+
+def test_title_is_encoded_once_as_utf8(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page()]
+
+    client.search("Ночь & день")
+
+    assert "query=%D0%9D%D0%BE%D1%87%D1%8C+%26+%D0%B4%D0%B5%D0%BD%D1%8C" in fake.paths[0]
