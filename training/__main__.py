@@ -14,7 +14,14 @@ def main() -> int:
     # Feast and MLflow read the environment themselves; what .env says has to be there for them too.
     os.environ["DB_CONNECTION_STRING"] = settings.database_url
     os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "FEAST_USAGE": "False"})
-    os.environ.update({"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"})
+    # MLflow's own chatter; its warnings come through
+    os.environ.update(
+        {
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+            "MLFLOW_LOGGING_LEVEL": "WARNING",
+        }
+    )
 
     from training.cli import main as run_command
     from training.cli import parse_arguments

@@ -14,7 +14,7 @@ from common.errors import ModelNotReadyError
 from common.scoring import Scorer
 from training.baselines import predict_always_pass, predict_logistic_regression, predict_reference_forest
 from training.dataset import Dataset, to_rows
-from training.metrics import METRICS, Measured, measure
+from training.metrics import METRICS, Measured, ece_by_chance, measure
 from training.model import Fit, fit_scorer
 from training.parameters import Parameters
 from training.split import Split
@@ -82,8 +82,13 @@ def _report_target(
         "logistic_regression": predict_logistic_regression(split, dataset.features, learned),
     }
     ours = np.clip(probabilities[:, lowest:].sum(axis=1), 0.0, 1.0)
+    by_chance = ece_by_chance(ours)
     return {
         **_as_json(measure(passes, ours)),
+        "ece_by_chance": {
+            "mean": round(by_chance.value, 5),
+            "interval": [round(by_chance.low, 5), round(by_chance.high, 5)],
+        },
         "base_rate": float(passes.mean()),
         "baselines": {name: _as_json(measure(passes, scores)) for name, scores in baselines.items()},
     }
@@ -135,6 +140,10 @@ def format_report(report: Mapping[str, Any]) -> str:
             cell = report[split][target]
             for model, numbers in {"LightGBM": cell, **cell["baselines"]}.items():
                 lines.append(f"{split:<7} {target:<14} {model:<20} " + " ".join(map(_cell, _columns(numbers))))
+            chance = cell["ece_by_chance"]["interval"]
+            lines.append(
+                f"{'':<43} an ece of {chance[0]:.3f} to {chance[1]:.3f} is what perfect probabilities show here"
+            )
         band = report[split]["abstention"]
         lines.append(
             f"{split:<7} outside the band {band['low']:.3f} to {band['high']:.3f}: accuracy "

@@ -32,7 +32,7 @@ def measure(passes: Bools, probabilities: Floats) -> dict[str, Measured]:
 
     Returns:
         `ece` is the expected calibration error over ECE_BINS bins of equal width (Guo et al. 2017). With a few
-        thousand films chance alone gives it about 0.02 to 0.03, and resampling can only add to it.
+        thousand films chance alone gives it 0.02 to 0.03 (see `ece_by_chance()`), and resampling adds to it.
     """
     weights = np.vstack([np.ones(len(passes)), _resample(len(passes))])
     values = _measure_weighted(passes, probabilities, weights)
@@ -49,6 +49,18 @@ def auc_difference(passes: Bools, challenger: Floats, champion: Floats) -> Measu
     differences = both[0] - both[1]
     low, high = np.nanpercentile(differences[1:], [2.5, 97.5])
     return Measured(float(differences[0]), float(low), float(high))
+
+
+def ece_by_chance(probabilities: Floats) -> Measured:
+    """The calibration error that perfect probabilities would show on as many films: its mean, and what 95 % of
+    draws of the outcomes hold. An `ece` inside says no more than that the films are few."""
+    random = np.random.default_rng(_SEED)
+    outcomes = random.random((BOOTSTRAP_SAMPLES, len(probabilities))) < probabilities
+    bins = np.clip((probabilities * ECE_BINS).astype(int), 0, ECE_BINS - 1)
+    errors = probabilities - outcomes
+    gaps = np.stack([np.abs(errors[:, bins == number].sum(axis=1)) for number in range(ECE_BINS)])
+    drawn = gaps.sum(axis=0) / len(probabilities)
+    return Measured(float(drawn.mean()), *(float(end) for end in np.percentile(drawn, [2.5, 97.5])))
 
 
 def _resample(n_films: int) -> Floats:

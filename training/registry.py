@@ -185,6 +185,8 @@ def signature_of(features: Mapping[str, FeatureInfo]) -> ModelSignature:
 
 
 def _register_model(scorer: Scorer, saved: Path) -> str:
+    # it warns that there is no pip whose version it could note; environments that uv makes have none
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # no input example on purpose: MLflow would load the model once more to try it, and the signature is typed
         warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)

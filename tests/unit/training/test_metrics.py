@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from training.metrics import auc_difference, measure
+from training.metrics import auc_difference, ece_by_chance, measure
 
 PASSES = np.array([False, False, True, False, True, True])
 SCORES = np.array([0.1, 0.4, 0.4, 0.6, 0.8, 0.9])  # one tie across outcomes
@@ -46,3 +46,15 @@ def test_samples_with_one_outcome_do_not_break_the_interval() -> None:
 def test_a_model_equals_itself_and_beats_its_reverse() -> None:
     assert auc_difference(PASSES, SCORES, SCORES).value == 0.0
     assert auc_difference(PASSES, SCORES, -SCORES).value > 0.5
+
+
+def test_calibration_error_by_chance_covers_perfect_probabilities_and_not_biased_ones() -> None:
+    random = np.random.default_rng(9)
+    probabilities = random.random(2000)
+    by_chance = ece_by_chance(probabilities)
+
+    def error_of(shift: float) -> float:
+        return measure(random.random(2000) < np.clip(probabilities + shift, 0, 1), probabilities)["ece"].value
+
+    assert by_chance.low <= error_of(0.0) <= by_chance.high
+    assert error_of(0.1) > by_chance.high
