@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,9 @@ def download(folder: Path, credentials: Credentials | None) -> Path:
 def _run_opendatasets(folder: Path, credentials: Credentials) -> Path:
     """Download and unpack into an empty folder; returns the path of movies.csv in it."""
     with _apart_from_home(folder, credentials), _explaining_errors():
-        import opendatasets  # here, because importing it may touch the home folder and the network
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it imports cgi, which Python 3.13 drops (legacy-cgi brings it back)
+            import opendatasets  # here, because importing it may touch the home folder and the network
 
         opendatasets.download(DATASET_URL, data_dir=str(folder))
     found = next(folder.rglob(MOVIES), None)
