@@ -33,14 +33,15 @@ SECURITY_HEADERS = {
 }
 
 
-def create_app(settings: Settings | None = None, *, workers: int = 1) -> Flask:
+def create_app(settings: Settings | None = None, *, workers: int = 1, parts: Services | None = None) -> Flask:
     """Make the application; it starts at once and reports what is not there yet at `/readyz`.
 
     Args:
         settings: default: read from the environment.
         workers: processes like this one, which share the limits towards TMDB.
+        parts: what handlers use; default: made from the settings.
     """
-    settings = settings or load_settings()
+    parts = parts or make_services(settings or load_settings(), workers=workers)
     app = OpenAPI(
         __name__,
         info=Info(
@@ -56,7 +57,6 @@ def create_app(settings: Settings | None = None, *, workers: int = 1) -> Flask:
     )
     app.json = OrjsonProvider(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
-    parts = make_services(settings, workers=workers)
     app.extensions["bechdel"] = parts
     app.register_api(api)
     app.register_blueprint(pages)

@@ -1,0 +1,253 @@
+"""The API keeps its promises: the document is valid, answers fit it, and every error has the one shape."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from pydantic import SecretStr
+from werkzeug.test import TestResponse
+
+from common.tmdb import TmdbClient
+from serving.schemas import PredictionAnswer, Problem
+from tests.serving_parts import Platform
+
+PREDICTIONS = "/api/v1/predictions"
+NOWHERE = "http://127.0.0.1:9/3"  # the discard port: connections are refused at once
+
+
+@pytest.fixture(scope="module")
+def platform() -> Platform:
+    return Platform()
+
+
+@pytest.fixture(scope="module")
+def client(platform: Platform) -> FlaskClient:
+    return platform.client
+
+
+@pytest.fixture
+def without_model() -> FlaskClient:
+    return Platform(has_model=False).client
+
+
+@pytest.fixture
+def without_database() -> FlaskClient:
+    platform = Platform()
+    platform.database.is_away = True
+    return platform.client
+
+
+@pytest.fixture
+def with_tmdb_away() -> Iterator[FlaskClient]:
+    tmdb = TmdbClient(SecretStr("token"), NOWHERE)
+    yield Platform(tmdb=tmdb).client
+    tmdb.close()
+
+
+def validator_for(client: FlaskClient, name: str) -> Draft202012Validator:
+    document = client.get("/openapi.json").get_json()
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    return Draft202012Validator(schema)
+
+
+def assert_problem(response: TestResponse, status: int, name: str) -> dict[str, Any]:
+    """The one shape of every error."""
+    assert response.status_code == status, response.text
+    assert response.mimetype == "application/problem+json"
+    body = response.get_json()
+    Problem.model_validate(body)
+    assert body["status"] == status
+    assert body["type"] == f"/problems/{name}"
+    assert body["title"]
+    assert body["detail"]
+    assert response.headers["X-Request-ID"] == body["request_id"]
+    assert response.headers["Content-Security-Policy"]
+    return dict(body)
+
+
+def test_document_is_openapi_3_1_and_every_reference_leads_somewhere(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").get_json()
+
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        "/api/v1/predictions",
+        "/api/v1/movies/search",
+        "/api/v1/movies/{tmdb_id}",
+        "/api/v1/model",
+    }
+    schemas = document["components"]["schemas"]
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            for child in node.values():
+                yield from references(child)
+        elif isinstance(node, list):
+            for child in node:
+                yield from references(child)
+
+    assert {reference.rsplit("/", 1)[1] for reference in references(document)} <= set(schemas)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"tmdb_id": 109445},
+        {"tmdb_id": 109445.0},
+        {"imdb_id": "tt2294629"},
+        {"title": "frozen", "year": 2013},
+    ],
+)
+def test_film_is_found_by_each_way_of_naming_it(client: FlaskClient, question: dict[str, Any]) -> None:
+    response = client.post(PREDICTIONS, json=question)
+
+    assert response.status_code == 200, response.text
+    validator_for(client, "PredictionResponse").validate(response.get_json())
+    answer = PredictionAnswer.model_validate(response.get_json())
+    assert answer.movie.tmdb_id == 109445
+    assert sum(answer.prediction.rating_probabilities.values()) == pytest.approx(1)
+    assert answer.prediction.rating_probabilities["3"] == answer.prediction.probability
+    assert answer.known_rating is not None
+    assert answer.known_rating.source == "bechdeltest.com"
+    assert answer.data.missing == ["gender of 2 of 10 cast members"]
+    assert any(reason.text == "4 women are in the cast" for reason in answer.reasons)
+    assert answer.model.version == "3"
+
+
+def test_synthetic_film_is_marked_everywhere(client: FlaskClient) -> None:
+    answer = client.post(PREDICTIONS, json={"tmdb_id": 900000001}).get_json()
+
+    assert answer["movie"]["synthetic"] is True
+    assert answer["known_rating"] == {"rating": 1, "dubious": None, "source": "synthetic sample"}
+
+
+def test_batch_answers_each_film_in_order(client: FlaskClient) -> None:
+    question = {"movies": [{"tmdb_id": 44363}, {"title": "Frozen"}, {"tmdb_id": 404}, {"tmdb_id": 44363}]}
+    body = client.post(PREDICTIONS, json=question).get_json()
+
+    validator_for(client, "BatchAnswer").validate(body)
+    found = [item.get("status") or item["movie"]["tmdb_id"] for item in body["predictions"]]
+    assert found == [44363, 300, 404, 44363]
+
+
+def test_three_different_answers_for_unknown_ambiguous_and_not_configured(client: FlaskClient) -> None:
+    unknown = assert_problem(client.post(PREDICTIONS, json={"tmdb_id": 404}), 404, "movie-not-found")
+    several = assert_problem(client.post(PREDICTIONS, json={"title": "Frozen"}), 300, "ambiguous-title")
+    not_configured = client.post(PREDICTIONS, json={"title": "Heat"})
+    body = assert_problem(not_configured, 409, "live-lookup-not-configured")
+
+    assert "404" in unknown["detail"]
+    assert [film["year"] for film in several["candidates"]] == [2013, 2010]
+    assert "TMDB_API_TOKEN" in body["detail"]
+
+
+def test_title_in_another_year_names_the_years_that_exist(client: FlaskClient) -> None:
+    response = client.post(PREDICTIONS, json={"title": "Frozen", "year": 1950})
+
+    assert "Frozen (2013)" in assert_problem(response, 404, "movie-not-found")["detail"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {},
+        [],
+        "Frozen",
+        None,
+        {"tmdb_id": True},
+        {"tmdb_id": "109445"},
+        {"tmdb_id": 1.5},
+        {"tmdb_id": 0},
+        {"tmdb_id": 2**31},
+        {"imdb_id": "2294629"},
+        {"imdb_id": "tt2294629\n"},
+        {"title": ""},
+        {"title": "x" * 201},
+        {"title": "Frozen", "year": "2013"},
+        {"title": "Frozen", "year": 20130},
+        {"tmdb_id": 1, "title": "Frozen"},
+        {"movies": []},
+        {"movies": [{"tmdb_id": 1}] * 101},
+        {"movies": [{"movies": []}]},
+        {"film": 1},
+    ],
+)
+def test_question_that_does_not_fit_the_document_is_refused(client: FlaskClient, question: Any) -> None:
+    response = client.post(PREDICTIONS, data=json.dumps(question), content_type="application/json")
+    body = assert_problem(response, 422, "invalid-request")
+
+    assert body["errors"]
+
+
+def test_body_that_is_not_json_is_refused(client: FlaskClient) -> None:
+    broken = client.post(PREDICTIONS, data="{", content_type="application/json")
+    deep = client.post(PREDICTIONS, data="[" * 100_000, content_type="application/json")
+    form = client.post(PREDICTIONS, data={"title": "Frozen"})
+    large = client.post(PREDICTIONS, data=" " * 600_000, content_type="application/json")
+
+    assert_problem(broken, 400, "malformed-json")
+    assert_problem(deep, 400, "malformed-json")
+    assert_problem(form, 415, "unsupported-media-type")
+    assert large.status_code == 413
+
+
+def test_unknown_address_and_method_have_the_same_shape(client: FlaskClient) -> None:
+    assert_problem(client.get("/api/v1/nothing"), 404, "not-found")
+    wrong = client.get(PREDICTIONS)
+    assert_problem(wrong, 405, "method-not-allowed")
+    assert "POST" in wrong.headers["Allow"]
+    assert_problem(client.get("/api/v1/movies/9999999999999"), 422, "invalid-request")
+    assert_problem(client.get("/api/v1/movies/search"), 422, "invalid-request")
+    assert_problem(client.get("/api/v1/movies/search?q=a&limit=0"), 422, "invalid-request")
+
+
+def test_without_a_model_every_prediction_says_what_to_run(without_model: FlaskClient) -> None:
+    for response in (
+        without_model.post(PREDICTIONS, json={"tmdb_id": 109445}),
+        without_model.get("/api/v1/model"),
+    ):
+        assert assert_problem(response, 503, "no-model")["detail"] == "No model yet. Run: make train-model"
+    ready = assert_problem(without_model.get("/readyz"), 503, "not-ready")
+    assert ready["detail"] == "No model yet. Run: make train-model"
+    assert without_model.get("/healthz").status_code == 200
+
+
+def test_without_a_database_the_answer_names_it(without_database: FlaskClient) -> None:
+    response = without_database.post(PREDICTIONS, json={"tmdb_id": 109445})
+
+    assert "make up" in assert_problem(response, 503, "database-unavailable")["detail"]
+    assert response.headers["Retry-After"]
+    assert assert_problem(without_database.get("/readyz"), 503, "not-ready")["checks"]["database"]["ok"] is False
+
+
+def test_with_tmdb_away_catalogue_films_are_answered_and_marked(with_tmdb_away: FlaskClient) -> None:
+    known = with_tmdb_away.post(PREDICTIONS, json={"tmdb_id": 109445}).get_json()
+    unknown = with_tmdb_away.post(PREDICTIONS, json={"tmdb_id": 404})
+
+    assert known["data"]["live"] is False
+    assert "TMDB is not available" in known["data"]["degraded"][0]
+    assert_problem(unknown, 503, "tmdb-unavailable")
+
+
+def test_movie_search_and_model_fit_the_document(client: FlaskClient) -> None:
+    movie = client.get("/api/v1/movies/109445").get_json()
+    found = client.get("/api/v1/movies/search?q=froz").get_json()
+    card = client.get("/api/v1/model").get_json()
+
+    validator_for(client, "MovieAnswer").validate(movie)
+    validator_for(client, "SearchAnswer").validate(found)
+    validator_for(client, "ModelCard").validate(card)
+    assert movie["movie"]["poster_url"] == "https://image.tmdb.org/t/p/w342/frozen.jpg"
+    assert [film["year"] for film in found["movies"]] == [2013, 2010]
+    assert card["limits"]
+
+
+def test_ready_server_says_so_and_counts(client: FlaskClient) -> None:
+    assert client.get("/readyz").get_json()["status"] == "ready"
+    assert "bechdel_requests_total" in client.get("/metrics").text

@@ -1,0 +1,173 @@
+"""The server with films in memory and a tiny real model: for tests that need neither PostgreSQL nor MLflow."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+from flask import Flask
+
+from common.errors import DatabaseError, ModelNotReadyError
+from common.scoring import Calibration, FeatureInfo, Scorer
+from common.settings import Settings
+from common.tmdb import Candidate, Match, TmdbClient, match_title
+from serving.app import create_app
+from serving.champion import NO_MODEL, Champion, ModelVersion, WatchState
+from serving.films import Film, FilmFinder
+from serving.health import Health
+from serving.landing import Landed
+from serving.metrics import Metrics
+from serving.prediction import Predictor
+from serving.services import Services
+
+FROZEN = Film(109445, "Frozen", "tt2294629", 2013, "/frozen.jpg", rating=3, is_dubious=False)
+FROZEN_2010 = Film(44363, "Frozen", "tt1323045", 2010, rating=0, is_dubious=True)
+SAMPLE = Film(900000001, "The <script>alert(1)</script> Harbour", "tt90000001", 1999, is_synthetic=True, rating=1)
+UNRATED = Film(5, "Zażółć", None, None)
+FILMS = (FROZEN, FROZEN_2010, SAMPLE, UNRATED)
+
+VALUES: dict[int, dict[str, Any]] = {
+    109445: {"cast_members_count": 10, "cast_known_gender_count": 8, "cast_female_count": 4.0, "crew_women": 1},
+    44363: {"cast_members_count": 3, "cast_known_gender_count": 3, "cast_female_count": 1, "crew_women": None},
+    900000001: {"cast_members_count": 5, "cast_known_gender_count": 5, "cast_female_count": 0, "crew_women": 0},
+    5: dict.fromkeys(("cast_members_count", "cast_known_gender_count", "cast_female_count", "crew_women")),
+}
+FEATURES = {
+    info.name: info
+    for info in (
+        FeatureInfo("cast_members_count", sentence="{cast_members_count} people are in the cast"),
+        FeatureInfo(
+            "cast_known_gender_count",
+            sentence="The gender of {cast_known_gender_count} of {cast_members_count} is known",
+            sentence_null="The cast is not known",
+        ),
+        FeatureInfo(
+            "cast_female_count",
+            sentence="{cast_female_count} women are in the cast",
+            sentence_null="The cast is not known",
+        ),
+        FeatureInfo(
+            "crew_women", sentence="{crew_women} women are in the crew", sentence_null="The crew is not known"
+        ),
+    )
+}
+
+
+def make_scorer() -> Scorer:
+    """A real model that likes women in the cast."""
+    random = np.random.default_rng(7)
+    matrix = random.integers(0, 8, size=(400, len(FEATURES))).astype(float)
+    boosters = tuple(
+        lightgbm.train(
+            {"objective": "binary", "num_leaves": 4, "verbose": -1, "num_threads": 1, "seed": 7},
+            lightgbm.Dataset(matrix, matrix[:, 2] >= threshold),
+            num_boost_round=20,
+        )
+        for threshold in (1, 2, 3)
+    )
+    return Scorer(
+        "movie_bechdel_v1", FEATURES, (0.4, 0.6), boosters, (Calibration(1.0, 0.0),) * 3, facts={"films": 4}
+    )
+
+
+class FakeChampions:
+    """A watcher that holds what it is given."""
+
+    def __init__(self, champion: Champion | None) -> None:
+        self.champion, self.state = champion, WatchState(looked_at=datetime.now(UTC))
+
+    def current(self) -> Champion:
+        if self.champion is None:
+            raise ModelNotReadyError(NO_MODEL)
+        return self.champion
+
+    def start(self) -> None:
+        """Nothing to watch."""
+
+
+class FakeDatabase:
+    """Answers, or is away."""
+
+    is_away = False
+
+    def fetch(self, *_: Any) -> list[dict[str, Any]]:
+        if self.is_away:
+            raise DatabaseError("PostgreSQL at 127.0.0.1:1/none does not answer. Start it with `make up`.")
+        return []
+
+
+class FakeCatalogue:
+    """The films above."""
+
+    def __init__(self, database: FakeDatabase) -> None:
+        self.database = database
+
+    def find(self, tmdb_ids: Sequence[int]) -> dict[int, Film]:
+        self.database.fetch()
+        return {film.tmdb_id: film for film in FILMS if film.tmdb_id in tmdb_ids}
+
+    def find_imdb_id(self, imdb_id: str) -> int | None:
+        self.database.fetch()
+        return next((film.tmdb_id for film in FILMS if film.imdb_id == imdb_id), None)
+
+    def match(self, title: str, year: int | None) -> Match:
+        match = match_title(title, year, self._candidates())
+        return match if match.has_title else Match("none", ())
+
+    def search(self, text: str, limit: int) -> list[Candidate]:
+        return [film for film in self._candidates() if text.lower() in film.title.lower()][:limit]
+
+    def _candidates(self) -> list[Candidate]:
+        self.database.fetch()
+        return [Candidate(film.tmdb_id, film.title, film.year, imdb_id=film.imdb_id) for film in FILMS]
+
+
+class FakeLanding:
+    """A landing table in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Landed] = {}
+
+    def read(self, tmdb_ids: Sequence[int]) -> dict[int, Landed]:
+        return {tmdb_id: self.rows[tmdb_id] for tmdb_id in tmdb_ids if tmdb_id in self.rows}
+
+    def land(self, payload: dict[str, Any], fetched_at: datetime | None = None) -> None:
+        moment = fetched_at or datetime.now(UTC)
+        self.rows[payload["id"]] = Landed(
+            payload["id"], payload, "credits" in payload, "api", False, str(payload), moment
+        )
+
+
+class FakeFeatures:
+    """Feature values from memory, for the live and for the online side."""
+
+    def read(self, tmdb_ids: Sequence[int], _: object) -> dict[int, dict[str, Any]]:
+        return {tmdb_id: VALUES[tmdb_id] for tmdb_id in tmdb_ids if tmdb_id in VALUES}
+
+
+class Platform:
+    """The app and the parts that a test may change."""
+
+    def __init__(self, *, tmdb: TmdbClient | None = None, has_model: bool = True) -> None:
+        version = ModelVersion("bechdel-test-predictor", "3", "run")
+        champion = Champion(version, make_scorer(), datetime.now(UTC)) if has_model else None
+        self.champions, self.database, self.landing = FakeChampions(champion), FakeDatabase(), FakeLanding()
+        catalogue: Any = FakeCatalogue(self.database)
+        fakes: dict[str, Any] = {"champions": self.champions, "landing": self.landing}
+        metrics = Metrics()
+        features: Any = FakeFeatures()
+        parts = Services(
+            settings=Settings(state_dir=Path("/nonexistent")),
+            metrics=metrics,
+            database=self.database,  # type: ignore[arg-type]
+            champions=self.champions,  # type: ignore[arg-type]
+            finder=FilmFinder(catalogue, tmdb),
+            predictor=Predictor(
+                **fakes, catalogue=catalogue, live=features, online=features, tmdb=tmdb, metrics=metrics
+            ),
+            health=Health(self.champions, self.database, tmdb),  # type: ignore[arg-type]
+        )
+        self.app: Flask = create_app(parts=parts)
+        self.client = self.app.test_client()

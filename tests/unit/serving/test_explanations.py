@@ -1,0 +1,67 @@
+"""Reasons are sentences with numbers, and gaps are named."""
+
+import numpy as np
+import pytest
+
+from common.scoring import FeatureInfo
+from serving.explanations import describe, explain, find_missing, plain_value
+
+WOMEN = FeatureInfo(
+    "women", sentence="{women} of the {known} known actors are women", sentence_null="The cast is not known"
+)
+SHARE = FeatureInfo("share", sentence="Women are {share:.0%} of the cast", sentence_null="The cast is not known")
+BARE = FeatureInfo("bare", description="Length of the title in letters. More text.")
+COMEDY = FeatureInfo("comedy", sentence="Comedy among its genres: {comedy}")
+
+
+@pytest.mark.parametrize(
+    ("info", "values", "text"),
+    [
+        (WOMEN, {"women": 2.0, "known": np.int64(5)}, "2 of the 5 known actors are women"),
+        (WOMEN, {"women": 2, "known": None}, "The cast is not known"),
+        (WOMEN, {"women": float("nan"), "known": 5}, "The cast is not known"),
+        (SHARE, {"share": 1.0}, "Women are 100% of the cast"),
+        (SHARE, {"share": "half"}, "share: half"),
+        (BARE, {"bare": 7}, "Length of the title in letters: 7"),
+        (BARE, {"bare": None}, "Not known: Length of the title in letters"),
+        (COMEDY, {"comedy": True}, "Comedy among its genres: yes"),
+    ],
+)
+def test_sentence_is_filled_with_the_films_values(info: FeatureInfo, values: dict[str, object], text: str) -> None:
+    assert describe(info, values) == text
+
+
+def test_template_cannot_reach_into_values() -> None:
+    info = FeatureInfo("women", sentence="{women.__class__}")
+
+    assert "class" not in describe(info, {"women": 2})
+
+
+def test_strongest_reason_comes_first_and_weak_ones_stay_out() -> None:
+    features = {info.name: info for info in (WOMEN, SHARE, BARE)}
+    values = {"women": 2, "known": 5, "share": 0.4, "bare": 7}
+
+    reasons = explain(features, values, [0.2, -0.5, 0.001, 1.7])
+
+    assert [(reason.feature, reason.contribution) for reason in reasons] == [("share", -0.5), ("women", 0.2)]
+    assert reasons[1].value == 2
+
+
+def test_same_sentence_is_told_once() -> None:
+    reasons = explain({"women": WOMEN, "share": SHARE}, {}, [0.2, -0.5])
+
+    assert [reason.feature for reason in reasons] == ["share"]
+
+
+def test_gaps_are_named_once_with_the_count_of_unknown_genders() -> None:
+    values = {"cast_members_count": 31, "cast_known_gender_count": 19, "women": None, "share": None, "comedy": None}
+
+    missing = find_missing({"women": WOMEN, "share": SHARE, "comedy": COMEDY}, values)
+
+    assert missing == ["gender of 12 of 31 cast members", "The cast is not known"]
+
+
+def test_value_is_plain_json() -> None:
+    values = (np.float64("nan"), np.int64(2), 2.0, 0.5, None, True, "x", ["a", "b"])
+
+    assert [plain_value(value) for value in values] == [None, 2, 2, 0.5, None, True, "x", "a, b"]
