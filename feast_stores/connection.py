@@ -92,3 +92,9 @@ def ensure_schema(connection: psycopg.Connection[Any], schema: str) -> None:
     row = known.fetchone()
     if row is None or row[0] is None:
         connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+
+
+def server_of(url: str) -> tuple[Any, ...]:
+    """What tells one database from another: host, port and database."""
+    parts = connection_parts(url)
+    return tuple(parts.get(name) for name in ("host", "hostaddr", "port", "dbname"))

@@ -13,6 +13,9 @@ from feast_stores.values import NULL, ValueColumn, decode_column
 from feast_stores.wide_table import EVENT_TIME, WideTable
 
 _MICROSECONDS = 1_000_000
+_PRESENT = int(FieldStatus.PRESENT)
+_NOT_FOUND = int(FieldStatus.NOT_FOUND)
+_EXPIRED = int(FieldStatus.OUTSIDE_MAX_AGE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -90,10 +93,10 @@ def _answer(read: ViewRead, columns: Sequence[Sequence[Any]]) -> Answer:
     values = [
         decode_column(feature.codec, list(column)) for feature, column in zip(read.features, columns[1:], strict=True)
     ]
-    if FieldStatus.OUTSIDE_MAX_AGE in statuses:
+    if _EXPIRED in statuses:
         for column in values:
             column[:] = [
-                NULL if status == FieldStatus.OUTSIDE_MAX_AGE else value
+                NULL if status == _EXPIRED else value
                 for status, value in zip(statuses, column, strict=True)
             ]
     return Answer(event_times, statuses, values)
@@ -101,10 +104,10 @@ def _answer(read: ViewRead, columns: Sequence[Sequence[Any]]) -> Answer:
 
 def _status(event_time: int | None, oldest: int | None) -> int:
     if event_time is None:
-        return int(FieldStatus.NOT_FOUND)
+        return _NOT_FOUND
     if oldest is not None and event_time < oldest:
-        return int(FieldStatus.OUTSIDE_MAX_AGE)
-    return int(FieldStatus.PRESENT)
+        return _EXPIRED
+    return _PRESENT
 
 
 def _parameter_type(key: ValueColumn) -> str:

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - identifiers are quoted, values travel as parameters
 """The table behind a feature view online: one row per entity key, one typed column per feature."""
 
 import hashlib
