@@ -11,10 +11,11 @@ from common.scoring import Calibration
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# What the verdict promises: outside the band it is right at least this often, and at most a quarter of films fall
-# inside, because a model that never answers is always right.
+# What the verdict aims at: outside the band it is right at least this often, and at most a quarter of films fall
+# inside, because a model that never answers is always right. Two points of slack: the band is chosen on older films
+# than those it will meet, of which 1 in 100 more fell inside.
 STATED_ACCURACY = 0.83
-MAX_ABSTAINED_SHARE = 0.25
+MAX_ABSTAINED_SHARE = 0.23
 
 
 @dataclass(frozen=True)

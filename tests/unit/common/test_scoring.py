@@ -3,9 +3,11 @@ from pathlib import Path
 
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 
 from common.errors import ModelNotReadyError
+from common.pyfunc_model import OUTPUT_COLUMNS, PyfuncModel
 from common.scoring import Calibration, FeatureInfo, Scorer
 from common.text_encoding import TextEncoder, split_terms
 
@@ -166,3 +168,14 @@ def test_words_in_a_number_feature_name_the_feature_and_the_value(scorer: Scorer
 )
 def test_verdict_is_open_inside_the_band(scorer: Scorer, probability: float, verdict: str) -> None:
     assert scorer.verdict(probability) == verdict
+
+
+def test_pyfunc_answers_as_the_scorer_and_takes_mlflows_word_for_null_as_null(scorer: Scorer) -> None:
+    expected = scorer.probabilities(scorer.encode(FILMS))
+    as_mlflow_sends_it = pd.DataFrame([FROZEN, HEAT, {**UNKNOWN, "country": "None", "text_overview": "None"}])
+
+    for films in (pd.DataFrame(FILMS), as_mlflow_sends_it):
+        answer = PyfuncModel(scorer).predict(films)
+
+        assert tuple(answer.columns) == OUTPUT_COLUMNS
+        np.testing.assert_array_equal(answer.to_numpy(), expected)
