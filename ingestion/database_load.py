@@ -1,9 +1,11 @@
 """What both loads share: rejected rows and the record of a load."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 import orjson
 import psycopg
@@ -22,36 +24,45 @@ class SourceFile:
     started_at: datetime
 
 
-@dataclass
-class RejectedRows:
-    """Writes rejected rows while they are met, and counts them by reason."""
+_INSERT_REJECTED = (
+    "insert into {} (source, source_sha256, source_row, reason_code, reason, original, rejected_at) "
+    "values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing"
+)
+ROWS_AT_ONCE = 1000
 
-    connection: psycopg.Connection
-    table: sql.Identifier
-    file: SourceFile
-    reasons: Counter[str] = field(default_factory=Counter)
-    _waiting: list[Rejection] = field(default_factory=list)
+
+class RejectedRows:
+    """Holds rejected rows while a COPY occupies the connection, on the disk: a file can be bad from end to end.
+
+    Attributes:
+        reasons: how many rows were rejected, by reason code.
+    """
+
+    def __init__(self, connection: psycopg.Connection, table: sql.Identifier, file: SourceFile) -> None:
+        self.reasons: Counter[str] = Counter()
+        self._connection = connection
+        self._statement = sql.SQL(_INSERT_REJECTED).format(table)
+        self._file = file
+        self._waiting = tempfile.SpooledTemporaryFile(max_size=16_000_000)  # noqa: SIM115 - lives as long as this
 
     def add(self, rejections: Iterable[Rejection]) -> None:
-        """Keep rejected rows; they are written at `flush`."""
+        """Take rejected rows; they are written at `flush`."""
         for rejection in rejections:
             self.reasons[rejection.code] += 1
-            self._waiting.append(rejection)
+            self._waiting.write(orjson.dumps(rejection) + b"\n")
 
     def flush(self) -> None:
-        """Write what was added; the same row of the same file is kept once, however often it is loaded."""
-        statement = sql.SQL(
-            "insert into {} (source, source_sha256, source_row, reason_code, reason, original, rejected_at) "
-            "values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing"
-        ).format(self.table)
-        rows = [
-            (self.file.source, self.file.sha256, rejection.row, rejection.code, rejection.reason,
-             orjson.dumps(rejection.original).decode(), self.file.started_at)
-            for rejection in self._waiting
-        ]  # fmt: skip
-        with self.connection.cursor() as cursor:
-            cursor.executemany(statement, rows)
-        self._waiting.clear()
+        """Write what was taken; the same row of the same file is kept once, however often it is loaded."""
+        self._waiting.seek(0)
+        with self._waiting, self._connection.cursor() as cursor:
+            while rows := [self._values(line) for line in islice(self._waiting, ROWS_AT_ONCE)]:
+                cursor.executemany(self._statement, rows)
+
+    def _values(self, line: bytes) -> tuple[object, ...]:
+        rejection = orjson.loads(line)
+        original = orjson.dumps(rejection["original"]).decode()
+        row, code, reason = rejection["row"], rejection["code"], rejection["reason"]
+        return (self._file.source, self._file.sha256, row, code, reason, original, self._file.started_at)
 
     @property
     def count(self) -> int:
