@@ -59,11 +59,13 @@ class ArrowConnection:
             connection._session.close()
 
     def batches(self, query: str) -> Iterator[pa.RecordBatch]:
-        """The query's rows as Arrow batches of about 16 MB."""
+        """The query's rows as Arrow batches of about 16 MB; the first is empty and tells the columns."""
         options = {"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)}
         with self._session.cursor(adbc_stmt_kwargs=options) as cursor:
             cursor.execute(query)
-            yield from cursor.fetch_record_batch()
+            reader = cursor.fetch_record_batch()
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+            yield from reader
 
     def table(self, query: str) -> pa.Table:
         """The query's rows in one Arrow table."""

@@ -66,17 +66,16 @@ def merge(
         duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": spill}) as database,
     ):
         database.execute("set preserve_insertion_order = false")
+        database.execute("set python_enable_replacements = false")  # a misspelt table is no Python variable
         _load(database, features)
         database.register("entities", entities)
         return database.sql(join_query(source, clocks)).to_arrow_table()
 
 
 def _load(database: duckdb.DuckDBPyConnection, batches: Iterable[pa.RecordBatch]) -> None:
-    created = False
-    for batch in batches:
+    for number, batch in enumerate(batches):
         database.register("batch", pa.Table.from_batches([batch]))
-        database.execute("insert into features from batch" if created else "create table features as from batch")
-        created = True
+        database.execute("insert into features from batch" if number else "create table features as from batch")
     database.unregister("batch")
 
 

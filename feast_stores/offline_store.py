@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from feast import FeatureView, OnDemandFeatureView
@@ -12,7 +13,6 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres import (
     PostgreSQLOfflineStoreConfig,
     PostgreSQLRetrievalJob,
     _get_entity_df_event_timestamp_range,
-    _get_entity_schema,
 )
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
@@ -70,7 +70,7 @@ class PointInTimePostgresOfflineStore(PostgreSQLOfflineStore):  # type: ignore[m
             )
         if isinstance(entity_df, str):
             entity_df = entity_df.strip().rstrip(";")
-        schema = _get_entity_schema(entity_df, config)
+        schema = _entity_schema(entity_df, config)
         event_time = offline_utils.infer_event_timestamp_from_entity_df(schema)
         span = _get_entity_df_event_timestamp_range(entity_df, event_time, config)
         contexts = offline_utils.get_feature_view_query_context(feature_refs, feature_views, registry, project, span)
@@ -106,3 +106,15 @@ def _entity_rows(entity_df: pd.DataFrame | str, event_time: str, connection: Arr
     if isinstance(entity_df, str):
         return EntityRows.from_query(entity_df, event_time, connection)
     return EntityRows.from_frame(entity_df, event_time)
+
+
+def _entity_schema(entity_df: pd.DataFrame | str, config: RepoConfig) -> dict[str, Any]:
+    """Columns and pandas types of the entity rows; of a query only times matter, to find the event time."""
+    if not isinstance(entity_df, str):
+        return dict(entity_df.dtypes)
+    with ArrowConnection.open(config.offline_store) as connection:
+        columns = connection.describe(f"({entity_df}) as entity_rows")
+    time_type, other_type = np.dtype("datetime64[ns]"), np.dtype(object)
+    return {
+        name: time_type if pa.types.is_timestamp(column.arrow_type) else other_type for name, column in columns.items()
+    }

@@ -1,0 +1,231 @@
+"""The point-in-time join gives what Feast's own store gives, and what an obvious loop in Python gives."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psycopg
+import pyarrow as pa
+import pytest
+from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig, RequestSource, ValueType
+from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from feast_stores import point_in_time, probe_join
+
+# Feast's own store reads the schema of an SQL entity frame through pandas
+pytestmark = pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy:UserWarning")
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
+KEYS_PER_CASE = 3
+TTL_HOURS = 2
+VIEWS = ("plain", "expiring", "versioned", "versioned_expiring")
+EXPIRING = {"expiring", "versioned_expiring"}
+VERSIONED = {"versioned", "versioned_expiring"}
+REFERENCES = [f"{view}:{view}_value" for view in VIEWS]
+
+MOVIE = Entity(name="movie", join_keys=["movie_id"], value_type=ValueType.INT64)
+PERSON = Entity(name="person", join_keys=["person_id"], value_type=ValueType.STRING)
+
+
+@dataclass(frozen=True)
+class FeatureRow:
+    """Times are in quarter hours after START, so that equal times and the borders of the ttl are met often."""
+
+    key: int
+    event: int
+    created: int | None
+    value: int | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A little world of its own: its keys meet no other case's."""
+
+    rows: tuple[FeatureRow, ...]
+    labels: tuple[tuple[int | None, int], ...]  # key, moment
+
+
+moments = st.integers(0, 24)
+feature_rows = st.builds(
+    FeatureRow,
+    key=st.integers(0, KEYS_PER_CASE - 1),
+    event=moments,
+    created=st.none() | moments,
+    value=st.none() | st.integers(-(2**62), 2**62),
+)
+cases = st.builds(
+    Case,
+    rows=st.lists(feature_rows, max_size=5, unique_by=lambda row: (row.key, row.event, row.created)).map(tuple),
+    labels=st.lists(
+        st.tuples(st.none() | st.integers(0, KEYS_PER_CASE - 1), moments), min_size=1, max_size=3
+    ).map(tuple),
+)
+batches = st.lists(cases, min_size=30, max_size=45)
+
+
+def at(quarters: int) -> datetime:
+    return START + timedelta(minutes=15 * quarters)
+
+
+def visible_rows(view: str, case: Case) -> list[FeatureRow]:
+    """What of a case's rows a view's table holds: views without created times hold one row per key and time."""
+    if view in VERSIONED:
+        return list(case.rows)
+    return list({(row.key, row.event): row for row in case.rows}.values())
+
+
+def obvious_answer(view: str, case: Case, label: tuple[int | None, int], *, filter_created: bool) -> int | None:
+    """The join, said as plainly as possible."""
+    key, moment = label
+    known = [
+        row
+        for row in visible_rows(view, case)
+        if row.key == key
+        and row.event <= moment
+        and not (view in EXPIRING and row.event < moment - TTL_HOURS * 4)
+        and not (view in VERSIONED and row.created is None)
+        and not (view in VERSIONED and filter_created and row.created > moment)
+    ]
+    if not known:
+        return None
+    return max(known, key=lambda row: (row.event, row.created if view in VERSIONED else 0)).value
+
+
+class Lab:
+    """Feast's store and ours over the same tables."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+        self.connection = psycopg.connect(url, autocommit=True)
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+        own = {
+            "type": "postgres", "host": parts["host"], "port": int(parts["port"]), "database": parts["dbname"],
+            "user": parts["user"], "password": "none", "sslmode": "disable",
+        }  # fmt: skip
+        ours = {"type": "feast_stores.offline_store.PointInTimePostgresOfflineStore", "connection": url}
+        self.stores = {"feast": self._store("feast", own), "ours": self._store("ours", ours)}
+
+    def _store(self, name: str, offline_store: dict[str, Any]) -> FeatureStore:
+        config = RepoConfig(
+            project="lab",
+            registry=str(self.folder / f"{name}.db"),
+            offline_store={**offline_store, "db_schema": "public"},
+            online_store={"type": "sqlite", "path": str(self.folder / f"{name}_online.db")},
+        )
+        return FeatureStore(config=config)
+
+    def apply(self, *objects: Any) -> None:
+        for store in self.stores.values():
+            store.apply(list(objects))
+
+    def ask(self, which: str, entity_df: Any, features: list[str], **options: Any) -> pd.DataFrame:
+        return self.stores[which].get_historical_features(entity_df=entity_df, features=features, **options).to_df()
+
+
+@pytest.fixture(scope="module")
+def lab(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    made = Lab(module_database_url, tmp_path_factory.mktemp("lab"))
+    for view in VIEWS:
+        made.connection.execute(
+            f"create table {view} (source_key bigint, event_time timestamptz, created_time timestamptz, v bigint)"
+        )
+        made.connection.execute(f"create index on {view} (source_key, event_time)")
+    made.apply(MOVIE, *(generated_view(view) for view in VIEWS))
+    yield made
+    made.connection.close()
+
+
+def generated_view(view: str) -> FeatureView:
+    return FeatureView(
+        name=view,
+        entities=[MOVIE],
+        ttl=timedelta(hours=TTL_HOURS) if view in EXPIRING else timedelta(0),
+        schema=[Field(name=f"{view}_value", dtype=Int64), Field(name="movie_id", dtype=Int64)],
+        source=PostgreSQLSource(
+            name=view,
+            table=view,
+            timestamp_field="event_time",
+            created_timestamp_column="created_time" if view in VERSIONED else "",
+            field_mapping={"v": f"{view}_value", "source_key": "movie_id"},
+        ),
+    )
+
+
+def load(lab: Lab, batch: list[Case]) -> pd.DataFrame:
+    """Put the cases' rows into the tables; the entity rows of all cases."""
+    for view in VIEWS:
+        lab.connection.execute(f"truncate {view}")
+        with lab.connection.cursor() as cursor, cursor.copy(f"copy {view} from stdin") as copy:
+            for number, case in enumerate(batch):
+                for row in visible_rows(view, case):
+                    created = None if row.created is None else at(row.created)
+                    copy.write_row((number * KEYS_PER_CASE + row.key, at(row.event), created, row.value))
+        lab.connection.execute(f"analyze {view}")
+    labels = [
+        (None if key is None else number * KEYS_PER_CASE + key, at(moment))
+        for number, case in enumerate(batch)
+        for key, moment in case.labels
+    ]
+    frame = pd.DataFrame(labels, columns=["movie_id", "event_timestamp"])
+    frame["movie_id"] = frame["movie_id"].astype("Int64")
+    return frame.assign(label_id=range(len(frame)))
+
+
+def answers(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """The four features of each label, in the labels' order, as whole numbers or None."""
+    ordered = frame.sort_values("label_id")
+    columns = [ordered[f"{view}_value"].astype("Int64") for view in VIEWS]
+    return [tuple(None if pd.isna(value) else int(value) for value in row) for row in zip(*columns, strict=True)]
+
+
+def as_query(lab: Lab, frame: pd.DataFrame) -> str:
+    lab.connection.execute("create table if not exists labels (movie_id bigint, event_timestamp timestamptz, label_id int)")
+    lab.connection.execute("truncate labels")
+    with lab.connection.cursor() as cursor, cursor.copy("copy labels from stdin") as copy:
+        for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False):
+            copy.write_row(tuple(row))
+    return "select * from labels"
+
+
+def force(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Make the store join by index probes, or by merging, whatever the sizes."""
+    monkeypatch.setattr(point_in_time, "ROWS_PER_PROBE", -1 if way == "probe" else 10**9)
+    monkeypatch.setattr(probe_join, "HIGHEST_PROBE_COST", float("inf"))
+
+
+@pytest.mark.parametrize("filter_created", [False, True])
+@settings(
+    max_examples=16, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)  # fmt: skip
+@given(batch=batches)
+def test_generated_cases_give_what_feast_and_a_plain_loop_give(
+    lab: Lab, filter_created: bool, batch: list[Case]
+) -> None:
+    query = as_query(lab, load(lab, batch))
+    expected = [
+        tuple(obvious_answer(view, case, label, filter_created=filter_created) for view in VIEWS)
+        for case in batch
+        for label in case.labels
+    ]
+    options = {"filter_by_created_timestamp": filter_created}
+    assert answers(as_integers(lab, "feast", query, options)) == expected
+    for way in ("probe", "merge"):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            force(monkeypatch, way)
+            assert answers(as_integers(lab, "ours", query, options)) == expected, way
+
+
+def as_integers(lab: Lab, which: str, entity_df: Any, options: dict[str, Any]) -> pd.DataFrame:
+    """Through Arrow: pandas would make floats of integers with nulls and round those above 2**53."""
+    job = lab.stores[which].get_historical_features(entity_df=entity_df, features=REFERENCES, **options)
+    return job.to_arrow().to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+
