@@ -43,7 +43,13 @@ class RejectedRows:
         self._connection = connection
         self._statement = sql.SQL(_INSERT_REJECTED).format(table)
         self._file = file
-        self._waiting = tempfile.SpooledTemporaryFile(max_size=16_000_000)  # noqa: SIM115 - lives as long as this
+        self._waiting = tempfile.SpooledTemporaryFile(max_size=16_000_000)  # noqa: SIM115 - closed by __exit__
+
+    def __enter__(self) -> "RejectedRows":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.close()
 
     def add(self, rejections: Iterable[Rejection]) -> None:
         """Take rejected rows; they are written at `flush`."""
@@ -54,7 +60,7 @@ class RejectedRows:
     def flush(self) -> None:
         """Write what was taken; the same row of the same file is kept once, however often it is loaded."""
         self._waiting.seek(0)
-        with self._waiting, self._connection.cursor() as cursor:
+        with self._connection.cursor() as cursor:
             while rows := [self._values(line) for line in islice(self._waiting, ROWS_AT_ONCE)]:
                 cursor.executemany(self._statement, rows)
 

@@ -96,16 +96,18 @@ def load_movies(
     """
     connection.execute("lock table raw.movies in share row exclusive mode")  # one load at a time
     connection.execute(_CREATE_INCOMING)
-    rejected = RejectedRows(connection, REJECTED, file)
-    read, layout = _stage(connection, path, rejected, on_bytes)
-    connection.execute("create index on incoming_movies (source_row)")
-    connection.execute("analyze incoming_movies")
-    _reject_duplicates(connection, path, rejected)
-    if read == rejected.count:
-        first = f" The commonest reason: {rejected.reasons.most_common(1)[0][0]}." if read else ""
-        raise SourceError(f"{path} holds no film that can be used ({read} rows read). Nothing was changed.{first}")
-    rejected.flush()
-    report = _merge(connection, file, read, rejected, layout)
+    with RejectedRows(connection, REJECTED, file) as rejected:
+        read, layout = _stage(connection, path, rejected, on_bytes)
+        connection.execute("create index on incoming_movies (source_row)")
+        connection.execute("analyze incoming_movies")
+        _reject_duplicates(connection, path, rejected)
+        if read == rejected.count:
+            commonest = f" The commonest reason: {rejected.reasons.most_common(1)[0][0]}." if read else ""
+            raise SourceError(
+                f"{path} holds no film that can be used ({read} rows read). Nothing was changed.{commonest}"
+            )
+        rejected.flush()
+        report = _merge(connection, file, read, rejected, layout)
     record_load(connection, report, file)
     return report
 

@@ -74,15 +74,15 @@ def load_payloads(
     """
     connection.execute("lock table raw.tmdb_movies in share row exclusive mode")
     connection.execute(_CREATE_INCOMING)
-    rejected = RejectedRows(connection, REJECTED, file)
-    read, nul_characters = _stage(connection, path, rejected, on_bytes)
-    connection.execute("create index on incoming_payloads (tmdb_id)")
-    connection.execute("analyze incoming_payloads")
-    _reject_duplicates(connection, path, rejected)
-    if read == rejected.count:
-        raise SourceError(f"{path} holds no film that can be used ({read} lines read). Nothing was changed.")
-    rejected.flush()
-    report = _merge(connection, file, read, rejected, nul_characters)
+    with RejectedRows(connection, REJECTED, file) as rejected:
+        read, nul_characters = _stage(connection, path, rejected, on_bytes)
+        connection.execute("create index on incoming_payloads (tmdb_id)")
+        connection.execute("analyze incoming_payloads")
+        _reject_duplicates(connection, path, rejected)
+        if read == rejected.count:
+            raise SourceError(f"{path} holds no film that can be used ({read} lines read). Nothing was changed.")
+        rejected.flush()
+        report = _merge(connection, file, read, rejected, nul_characters)
     record_load(connection, report, file)
     return report
 

@@ -27,7 +27,8 @@ FILM = {
     "genres": "['Drama']", "popularity": "1.5", "production_companies": "[]", "production_countries": "['France']",
     "release_date": "03/02/2001", "revenue": "2147483648.0", "vote_average": "6.5", "vote_count": "10.0",
     "cast": "[{'gender': 1, 'id': 1, 'name': 'A', 'character': 'B', 'order': 0}]", "crew": "[]", "budget": "0.0",
-    "cast_gender": "[1]", "crew_gender": "[]", "cast_female_representation": "100.0", "crew_female_representation": "",
+    "cast_gender": "[1]", "crew_gender": "[]",
+    "cast_female_representation": "100.0", "crew_female_representation": "",
 }  # fmt: skip
 
 TABLES = ("raw.movies", "raw.movies_rejected", "raw.tmdb_movies", "raw.tmdb_movies_rejected")
@@ -62,6 +63,11 @@ def query(database_url: str, statement: str) -> list[dict[str, object]]:
         return connection.execute(statement).fetchall()
 
 
+def contents(database_url: str) -> list[list[dict[str, object]]]:
+    """Every row of every table, with the transaction that wrote it."""
+    return [query(database_url, f"select *, xmin::text from {table} order by 1, 2, 3") for table in TABLES]  # noqa: S608
+
+
 def figures(report: LoadReport) -> tuple[int, ...]:
     """read, loaded, unchanged, updated, rejected, removed"""
     return (report.read, report.loaded, report.unchanged, report.updated, report.rejected, report.removed)
@@ -81,17 +87,12 @@ def test_same_file_twice_changes_nothing(database_url: str, tmp_path: Path) -> N
     movies = write(tmp_path / "movies.csv", film(1), film(2), film(1))
     payloads = write_payloads(tmp_path / "payloads.jsonl", {"id": 1, "title": "A"}, {"id": 2, "title": "B"})
     load_file(database_url, movies, payloads)
-    tables = ("movies", "movies_rejected", "tmdb_movies", "tmdb_movies_rejected")
-    before = {
-        table: query(database_url, f"select *, xmin::text from raw.{table} order by 1, 2, 3") for table in tables
-    }
+    before = contents(database_url)
     assert [figures(report) for report in load_file(database_url, movies, payloads)] == [
         (3, 0, 2, 0, 1, 0),
         (2, 0, 2, 0, 0, 0),
     ]
-    after = {
-        table: query(database_url, f"select *, xmin::text from raw.{table} order by 1, 2, 3") for table in tables
-    }
+    after = contents(database_url)
     assert after == before
 
 
@@ -249,7 +250,8 @@ def test_payloads_are_accounted_for(database_url: str, tmp_path: Path) -> None:
     movies = write(tmp_path / "movies.csv", film(1))
     first = write_payloads(
         tmp_path / "first.jsonl",
-        {"id": 1, "title": "A"}, {"id": 2, "title": "B\x00"}, {"id": 2, "title": "B"}, {"id": 2, "title": "C"}, {"id": 0},
+        {"id": 1, "title": "A"}, {"id": 2, "title": "B\x00"}, {"id": 2, "title": "B"}, {"id": 2, "title": "C"},
+        {"id": 0},
     )  # fmt: skip
     report = load_file(database_url, movies, first)[1]
     assert figures(report) == (5, 2, 0, 0, 3, 0)
@@ -265,8 +267,8 @@ def test_answer_of_tmdb_is_not_overwritten_by_a_file(database_url: str, tmp_path
     movies = write(tmp_path / "movies.csv", film(1))
     with psycopg.connect(database_url) as connection:
         connection.execute(
-            "insert into raw.tmdb_movies values (1, '{\"id\": 1, \"title\": \"live\"}', 'api', false, 'x', %(now)s, %(now)s)",
-            {"now": datetime.now(UTC)},
+            "insert into raw.tmdb_movies values (1, %(payload)s, 'api', false, 'x', %(now)s, %(now)s)",
+            {"payload": '{"id": 1, "title": "live"}', "now": datetime.now(UTC)},
         )
     payloads = write_payloads(tmp_path / "payloads.jsonl", {"id": 1, "title": "file"}, {"id": 2, "title": "file"})
     assert figures(load_file(database_url, movies, payloads)[1]) == (2, 1, 1, 0, 0, 0)
