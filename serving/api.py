@@ -1,6 +1,6 @@
 """The API for programs. The models in `schemas` validate its requests, build its answers and document both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, current_app, request
@@ -12,13 +12,17 @@ from werkzeug.exceptions import HTTPException
 from common.errors import PlatformError
 from common.tmdb import Deadline
 from serving.champion import Champion
-from serving.films import candidate_facts
+from serving.films import candidate_facts, clean_title
 from serving.problems import INVALID, Kind, describe_validation_errors, make_problem, problem_of, problem_response
+from serving.request_context import request_id
 from serving.schemas import (
     Batch,
     BatchAnswer,
     Candidate,
+    FeedbackAnswer,
+    FeedbackRequest,
     ModelCard,
+    ModelMetric,
     MovieAnswer,
     MoviePath,
     PredictionAnswer,
@@ -37,6 +41,10 @@ MODEL_LIMITS = [
     "Genders are TMDB's codes of the actors, with gaps; they are not the characters' genders.",
     "Do not use it to decide about people, money or distribution.",
 ]
+
+FILM_SECONDS = 60  # a rating corrected in a load is seen after a minute
+MODEL_SECONDS = 10
+METRICS = ("auc", "average_precision", "brier", "ece", "accuracy")
 
 _PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
@@ -82,6 +90,36 @@ def predict(body: PredictionRequest) -> Response:
     return answer(BatchAnswer(predictions=[_item(item) for item in found]))
 
 
+@api.post(
+    "/feedback",
+    tags=[Tag(name="feedback")],
+    summary="Rate a film yourself",
+    description="Stored beside the known rating, never over it, and not fed to the model.",
+    operation_id="give_feedback",
+    responses={201: FeedbackAnswer, **_problems(404, 422, 502, 503)},
+)
+def give_feedback(body: FeedbackRequest) -> Response:
+    """Store a user's rating."""
+    parts = services()
+    film = parts.predictor.describe(body.tmdb_id)
+    feedback_id, given_at = parts.feedback.give(
+        body.tmdb_id,
+        body.rating,
+        clean_title(body.comment or "") or None,
+        request_id=request_id.get(),
+        model_version=parts.champions.version,
+    )
+    parts.metrics.feedback.labels(str(body.rating)).inc()
+    stored = FeedbackAnswer(
+        feedback_id=feedback_id,
+        given_at=given_at,
+        movie=film.movie,
+        rating=body.rating,
+        known_rating=film.known_rating,
+    )
+    return answer(stored, 201)
+
+
 @api.get(
     "/movies/search",
     tags=[Tag(name="movies")],
@@ -95,7 +133,7 @@ def search(query: SearchQuery) -> Response:
     movies = [
         Candidate(poster_url=poster_url(film.poster_path), **_without_poster(candidate_facts(film))) for film in films
     ]
-    return answer(SearchAnswer(query=query.q, movies=movies))
+    return cacheable(answer(SearchAnswer(query=query.q, movies=movies)), FILM_SECONDS)
 
 
 @api.get(
@@ -107,7 +145,7 @@ def search(query: SearchQuery) -> Response:
 )
 def movie(path: MoviePath) -> Response:
     """A film and its known rating, without a prediction."""
-    return answer(services().predictor.describe(path.tmdb_id))
+    return cacheable(answer(services().predictor.describe(path.tmdb_id)), FILM_SECONDS)
 
 
 @api.get(
@@ -119,7 +157,7 @@ def movie(path: MoviePath) -> Response:
 )
 def model() -> Response:
     """The champion's card."""
-    return answer(model_card(services().champions.current()))
+    return cacheable(answer(model_card(services().champions.current())), MODEL_SECONDS)
 
 
 def model_card(champion: Champion) -> ModelCard:
@@ -129,18 +167,53 @@ def model_card(champion: Champion) -> ModelCard:
         name=champion.version.name,
         version=champion.version.version,
         feature_service=scorer.feature_service,
+        trained_at=champion.version.registered_at or None,
         loaded_at=champion.loaded_at,
         too_close_to_call=scorer.band,
         features=len(scorer.feature_names),
+        metrics=read_metrics(champion.evaluation),
         facts=dict(scorer.facts),
         tags=dict(champion.version.tags),
         limits=MODEL_LIMITS,
     )
 
 
-def answer(model: BaseModel) -> Response:
+def read_metrics(evaluation: Mapping[str, Any]) -> list[ModelMetric]:
+    """The model's figures for rating 3, as far as training wrote them down."""
+    metrics: list[ModelMetric] = []
+    for split in ("time", "random"):
+        figures = (evaluation.get(split) or {}).get("rating_3") or {}
+        intervals = figures.get("intervals") or {}
+        metrics.extend(
+            ModelMetric(split=split, name=name, value=figures[name], interval=intervals.get(name))
+            for name in METRICS
+            if isinstance(figures.get(name), int | float)
+        )
+    return metrics
+
+
+def answer(model: BaseModel, status: int = 200) -> Response:
     """A good answer as JSON."""
-    return Response(model.model_dump_json(), mimetype="application/json")
+    response = Response(model.model_dump_json(), status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def cacheable(response: Response, seconds: int) -> Response:
+    """The answer with its ETag; 304 when the caller has it already."""
+    response.headers["Cache-Control"] = f"public, max-age={seconds}"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+@api.before_request
+def refuse_text() -> Response | None:
+    """A JSON text is no request, also when it holds the JSON of one (flask-openapi3 would decode it twice)."""
+    if request.method != "POST" or not isinstance(request.get_json(silent=True), str):
+        return None
+    detail = "The body is a JSON text. Send the JSON object itself, not a text that holds it."
+    return problem_response(make_problem(INVALID, detail, errors=[detail]))
 
 
 def refuse_invalid(error: ValidationError) -> Response:
