@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 MODEL_NAME = "bechdel-test-predictor"
 ALIAS = "champion"
 EVALUATION = "evaluation.json"
+LAYOUT = "2"  # of the kept folders; another one is fetched again
 POLL_SECONDS = 3.0
 RETRY_REFUSED_SECONDS = 60.0
 NO_MODEL = "No model yet. Run: make train-model"
@@ -287,7 +288,7 @@ class ChampionWatcher:
 
 
 def _folder(version: ModelVersion) -> str:
-    return f"{version.version}-{version.run_id or 'no-run'}"
+    return f"{version.version}-{version.run_id or 'no-run'}-{LAYOUT}"
 
 
 def _load_evaluation(directory: Path) -> dict[str, Any]:

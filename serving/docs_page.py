@@ -20,8 +20,8 @@ PAGE = """<!doctype html>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>API of the Bechdel test predictions</title>
-  <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
-  <script src="/docs/assets/swagger-ui-bundle.js" defer></script>
+  <link rel="stylesheet" href="/docs/assets/css/swagger-ui.css">
+  <script src="/docs/assets/js/swagger-ui-bundle.js" defer></script>
   <script src="/docs/start.js" defer></script>
 </head>
 <body><main id="api"><p><a href="/openapi.json">openapi.json</a></p></main></body>

@@ -4,7 +4,7 @@ import gc
 import gzip
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ from common.tmdb.titles import search_key
 from serving.database import Database
 from serving.features_live import LiveFeatures
 from serving.features_online import OnlineFeatures
+from serving.feedback import Feedback
 from serving.films import Catalogue
 from serving.landing import Landing
+from serving.metrics import Metrics
+from serving.prediction_log import LoggedPrediction, PredictionLog
 from tests.feature_films import FULL_PAYLOAD, ROOT, Project, fill_raw_tables
 
 pytestmark = [
@@ -35,6 +38,7 @@ FEATURES = (
     "text_overview",
     "production_release_year",
 )
+LOGS = ROOT / "docs" / "model_logs.md"
 AWKWARD_TITLES = (
     "Amélie!", "WALL·E", "Schindler's List", "$9.99", "!!!", "Ночной дозор", "千と千尋の神隠し", "¿Qué?", "M*A*S*H",
     "—", "Tick, Tick... Boom!", "Æon Flux", "Ocean\u2019s Eleven", "a_b", "[REC]³", "Mr. & Mrs. Smith", "كفرناحوم",
@@ -164,3 +168,64 @@ def test_they_agree_on_every_real_title(database_url: str, shared_data: Path) ->
 
     assert len(titles) > 5000
     assert keys_in_sql(database_url, titles) == [search_key(title) for title in titles]
+
+
+def logged(request_id: str) -> LoggedPrediction:
+    return LoggedPrediction(
+        request_id=request_id,
+        predicted_at=datetime.now(UTC),
+        movie_id=1,
+        payload_hash=None,
+        model_name="bechdel-test-predictor",
+        model_version="3",
+        feature_service="movie_bechdel_v1",
+        vector=b'{"cast_female_share":0.5,"genre_count":null,"production_original_language":"en"}',
+        rating_probabilities=(0.1, 0.2, 0.1, 0.6),
+        verdict="pass",
+        is_live=False,
+        is_cached=False,
+        degraded=("TMDB is away.",),
+        stage_seconds={"model": 0.001},
+    )
+
+
+def test_predictions_are_read_as_they_were_logged(database: Database) -> None:
+    log = PredictionLog(database, Metrics())
+    log.put(logged("first"))
+    log.put(logged("second"))
+
+    assert log.write_queued() == 2
+    [row] = database.fetch("select * from serving.prediction_log where request_id = 'first'")
+    assert row["vector"] == {"cast_female_share": 0.5, "genre_count": None, "production_original_language": "en"}
+    assert row["rating_probabilities"] == [0.1, 0.2, 0.1, 0.6]
+    assert (row["probability"], row["degraded"]) == (0.6, ["TMDB is away."])
+
+
+def test_feedback_stands_beside_the_known_rating(database: Database) -> None:
+    before = Catalogue(database).find([1])[1].rating
+
+    Feedback(database).give(1, 0, "no", request_id="r", model_version="3")
+
+    [row] = database.fetch("select rating, comment from serving.feedback where movie_id = 1")
+    assert (row["rating"], row["comment"]) == (0, "no")
+    assert Catalogue(database).find([1])[1].rating == before == 3
+
+
+@pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", LOGS.read_text(encoding="utf-8"), re.S))
+def test_documented_queries_run(database: Database, query: str) -> None:
+    log = PredictionLog(database, Metrics())
+    log.put(logged("the X-Request-ID of the answer"))
+    log.write_queued()
+    Feedback(database).give(1, 2, None, request_id="r", model_version="3")
+
+    assert database.fetch(query)
+
+
+def test_old_answers_and_predictions_expire_and_files_stay(database: Database) -> None:
+    landing = Landing(database)
+    landing.land({"id": 78, **FULL_PAYLOAD})
+    landing.land({"id": 79, **FULL_PAYLOAD})
+    database.fetch("update raw.tmdb_movies set fetched_at = now() - interval '181 days' where tmdb_id in (1, 78)")
+
+    assert landing.expire(timedelta(days=180)) == 1
+    assert set(landing.read([1, 78, 79])) == {1, 79}
