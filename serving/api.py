@@ -53,8 +53,11 @@ def _problems(*statuses: int) -> dict[Any, Any]:
     """Documents that these statuses carry a problem."""
     titles = {
         300: "Several films fit the title; `candidates` lists them",
+        400: "The body is not valid JSON",
         404: "No such film",
         409: "The title is not in the catalogue and TMDB is not configured",
+        413: "The body is too large",
+        415: "The body is not sent as JSON",
         422: "The request cannot be used; `errors` says why",
         502: "TMDB refuses the server's credential",
         503: "The model, the database or TMDB is not available; `detail` says which",
@@ -79,7 +82,7 @@ def services() -> Services:
     description="One film by `tmdb_id`, `imdb_id` or `title` (and `year`); or up to 100 in `movies`, "
     "where each gets its answer or its problem, in order, with status 200 for the whole.",
     operation_id="predict",
-    responses={200: PredictionResponse, **_problems(300, 404, 409, 422, 502, 503)},
+    responses={200: PredictionResponse, **_problems(300, 400, 404, 409, 413, 415, 422, 502, 503)},
 )
 def predict(body: PredictionRequest) -> Response:
     """Answer for one film or for a batch."""
@@ -96,7 +99,7 @@ def predict(body: PredictionRequest) -> Response:
     summary="Rate a film yourself",
     description="Stored beside the known rating, never over it, and not fed to the model.",
     operation_id="give_feedback",
-    responses={201: FeedbackAnswer, **_problems(404, 422, 502, 503)},
+    responses={201: FeedbackAnswer, **_problems(400, 404, 413, 415, 422, 502, 503)},
 )
 def give_feedback(body: FeedbackRequest) -> Response:
     """Store a user's rating."""

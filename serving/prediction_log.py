@@ -186,5 +186,3 @@ def _as_json(row: LoggedPrediction) -> dict[str, Any]:
         "degraded": row.degraded,
         "stage_seconds": row.stage_seconds,
     }
-
-
