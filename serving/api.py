@@ -46,6 +46,17 @@ FILM_SECONDS = 60  # a rating corrected in a load is seen after a minute
 MODEL_SECONDS = 10
 METRICS = ("auc", "average_precision", "brier", "ece", "accuracy")
 
+# by address; flask-openapi3 leaves the models' own examples out of the document
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "/api/v1/predictions": {
+        "by TMDB id": {"tmdb_id": 109445},
+        "by IMDb id": {"imdb_id": "tt2294629"},
+        "by title": {"title": "Frozen", "year": 2013},
+        "several": {"movies": [{"tmdb_id": 109445}, {"title": "Frozen", "year": 2010}]},
+    },
+    "/api/v1/feedback": {"a rating": {"tmdb_id": 109445, "rating": 3, "comment": "Anna and Elsa talk at length."}},
+}
+
 _PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 

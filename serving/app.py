@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from common.errors import PlatformError
 from common.settings import Settings, load_settings
-from serving.api import api, cacheable, refuse_invalid
+from serving.api import EXAMPLES, api, cacheable, refuse_invalid
 from serving.docs_page import add_docs
 from serving.http import add_cors, compress
 from serving.pages import pages, render_problem
@@ -96,7 +96,7 @@ def _add_operations(app: OpenAPI, parts: Services) -> None:
     @app.route("/openapi.json")
     def openapi() -> Response:
         if not document:
-            document.append(orjson.dumps(app.api_doc))
+            document.append(orjson.dumps(_with_examples(app.api_doc)))
         return cacheable(Response(document[0], mimetype="application/json"), 60)
 
     @app.route("/healthz")
@@ -113,6 +113,13 @@ def _add_operations(app: OpenAPI, parts: Services) -> None:
     @app.route("/metrics")
     def metrics() -> Response:
         return Response(parts.metrics.render(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _with_examples(document: dict[str, Any]) -> dict[str, Any]:
+    for path, examples in EXAMPLES.items():
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        body["examples"] = {name: {"value": value} for name, value in examples.items()}
+    return document
 
 
 def _add_error_border(app: Flask) -> None:

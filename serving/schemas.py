@@ -36,14 +36,14 @@ class ByTmdbId(_Request):
 class ByImdbId(_Request):
     """A film by IMDb's id."""
 
-    imdb_id: str = Field(pattern=r"^tt[0-9]{7,10}$", description="IMDb's id", examples=["tt2294629"])
+    imdb_id: str = Field(pattern=r"^tt[0-9]{7,10}$", description="IMDb's id")
 
 
 class ByTitle(_Request):
     """A film by its title; case, accents and punctuation do not matter."""
 
-    title: str = Field(min_length=1, max_length=TITLE_LENGTH, examples=["Frozen"])
-    year: Annotated[Year, BeforeValidator(_refuse_bool_and_text)] | None = Field(None, examples=[2013])
+    title: str = Field(min_length=1, max_length=TITLE_LENGTH)
+    year: Annotated[Year, BeforeValidator(_refuse_bool_and_text)] | None = None
 
 
 def _kind_of_query(value: Any) -> str | None:
@@ -96,10 +96,10 @@ class SearchQuery(_Request):
 class FeedbackRequest(_Request):
     """How a user would rate a film; it is stored beside the known rating, which stays as it is."""
 
-    tmdb_id: Annotated[TmdbId, BeforeValidator(_refuse_bool_and_text)] = Field(examples=[109445])
+    tmdb_id: Annotated[TmdbId, BeforeValidator(_refuse_bool_and_text)]
     rating: Annotated[
         int, Field(ge=0, le=3, description="0 to 3, as bechdeltest.com rates"), BeforeValidator(_refuse_bool_and_text)
-    ] = Field(examples=[3])
+    ]
     comment: str | None = Field(None, max_length=1000, description="Why, in the user's words")
 
 

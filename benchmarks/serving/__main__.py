@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, landed_as_before(settings, films):
         stub = free_port()
         with server([sys.executable, "-m", "benchmarks.serving.stub", str(stub), *stub_arguments], stub, "/"):
-            report: dict[str, Any] = {
-                "ours": measure_ours(settings, bodies, stub, options.seconds, "granian"),
-                "ours_gunicorn": measure_ours(settings, bodies, stub, options.seconds, "gunicorn"),
-                "reference": measure_reference(films, stub, options.seconds, Path(name)),
-                "mlflow": measure_mlflow(settings, options.seconds),
+            peers: dict[str, Callable[[], Figures]] = {
+                "ours": lambda: measure_ours(settings, bodies, stub, options.seconds, "granian"),
+                "ours_gunicorn": lambda: measure_ours(settings, bodies, stub, options.seconds, "gunicorn"),
+                "reference": lambda: measure_reference(films, stub, options.seconds, Path(name)),
+                "mlflow": lambda: measure_mlflow(settings, options.seconds),
             }
+            report: dict[str, Any] = {}
+            for peer, measured in peers.items():
+                report[peer] = measured()
+                print(peer, json.dumps(report[peer]), flush=True)
     report["machine"] = {"cores": os.cpu_count(), "workers": WORKERS, "films": len(films)}
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2) + "\n")

@@ -28,7 +28,9 @@ def save_model(folder: Path) -> None:
     passes = (frame["cast_female_share"] + random.normal(0, 0.3, len(frame)) > 0.5).astype(int)
     forest = RandomForestClassifier(n_estimators=100, n_jobs=1, random_state=7).fit(frame, passes)
     signature = mlflow.models.infer_signature(frame, passes)
-    mlflow.sklearn.save_model(forest, folder, signature=signature, pyfunc_predict_fn="predict_proba")
+    mlflow.sklearn.save_model(
+        forest, folder, signature=signature, pyfunc_predict_fn="predict_proba", serialization_format="cloudpickle"
+    )
 
 
 def make_app() -> Flask:
