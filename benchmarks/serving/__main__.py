@@ -29,6 +29,7 @@ from common.settings import ROOT, Settings, load_settings
 REPORT = ROOT / "reports" / "serving.json"
 WORKERS = 2
 CLIENTS = (1, 8, 32)
+PEERS = ("ours", "ours_gunicorn", "reference", "mlflow")
 START_SECONDS = 120.0
 COLD_FILMS, LANDED_FILMS, CACHED_FILMS, BATCHES = 50, 300, 100, 5
 COLD_PAUSE = 0.12  # one connection leads to one worker, which asks TMDB at most ten times a second
@@ -39,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--payloads", type=Path, help="TMDB-shaped JSON lines (default: hand-made films)")
     parser.add_argument("--seconds", type=float, default=6.0, help="per measurement under load (default: 6)")
+    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS, help="default: all")
     options = parser.parse_args()
     settings = load_settings()
     bodies = read_bodies(options.payloads)
@@ -54,8 +56,8 @@ def main() -> None:
                 "mlflow": lambda: measure_mlflow(settings, options.seconds),
             }
             report: dict[str, Any] = {}
-            for peer, measured in peers.items():
-                report[peer] = measured()
+            for peer in options.peers:
+                report[peer] = peers[peer]()
                 print(peer, json.dumps(report[peer]), flush=True)
     report["machine"] = {"cores": os.cpu_count(), "workers": WORKERS, "films": len(films)}
     REPORT.parent.mkdir(exist_ok=True)
@@ -278,7 +280,7 @@ def free_port() -> int:
 
 def print_table(report: Mapping[str, Any]) -> None:
     """One line per path and number of clients, one column per server."""
-    servers = ("ours", "ours_gunicorn", "reference", "mlflow")
+    servers = [name for name in PEERS if name in report]
     print(f"\n{'path':<16}" + "".join(f"{name:>32}" for name in servers))
     print(f"{'':<16}" + f"{'p50 ms / p99 ms / requests a s':>32}" * len(servers))
     for path in ("cold", "landed", "cached"):

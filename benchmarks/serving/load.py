@@ -54,17 +54,21 @@ async def _measure(
     latencies: list[float] = []
 
     async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         for wire in source:
             started = time.perf_counter()
             if started > end:
                 break
+            reader, writer = connection = connection or await asyncio.open_connection("127.0.0.1", port)
             writer.write(wire)
-            await asyncio.wait_for(_read_answer(reader), PATIENCE_SECONDS)
+            if not await asyncio.wait_for(_read_answer(reader), PATIENCE_SECONDS):
+                writer.close()
+                connection = None
             latencies.append(time.perf_counter() - started)
             if pause:
                 await asyncio.sleep(pause)
-        writer.close()
+        if connection:
+            connection[1].close()
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
@@ -73,10 +77,12 @@ async def _measure(
     return {"p50_ms": round(float(p50), 2), "p99_ms": round(float(p99), 2), "rps": round(len(latencies) / took, 1)}
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> None:
+async def _read_answer(reader: asyncio.StreamReader) -> bool:
+    """Read one answer; whether the server keeps the connection."""
     head = await reader.readuntil(b"\r\n\r\n")
     fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:] if b":" in line)
     length = int(fields[b"content-length"])
     body = await reader.readexactly(length)
     if b" 200 " not in head.split(b"\r\n", 1)[0]:
         raise RuntimeError(f"answered {head.splitlines()[0].decode()}: {body[:200].decode(errors='replace')}")
+    return b"close" not in fields.get(b"connection", b"")
