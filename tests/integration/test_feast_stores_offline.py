@@ -20,8 +20,11 @@ from hypothesis import strategies as st
 
 from feast_stores import point_in_time, probe_join
 
-# Feast's own store reads the schema of an SQL entity frame through pandas
-pytestmark = pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy:UserWarning")
+pytestmark = [
+    # Feast's own store reads the schema of an SQL entity frame through pandas
+    pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy:UserWarning"),
+    pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
+]
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 KEYS_PER_CASE = 3
