@@ -167,6 +167,11 @@ class EmbeddedPostgres:
             raise DatabaseError(f"PostgreSQL (pid {process.pid}) does not stop. See {self.log}.") from error
         return True
 
+    def delete(self) -> None:
+        """Stop the server and delete its data, for good."""
+        self.stop()
+        shutil.rmtree(self.data.parent, ignore_errors=True)
+
     def _process(self) -> psutil.Process | None:
         """The postmaster that owns our data directory, if it lives."""
         try:
