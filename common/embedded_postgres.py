@@ -79,7 +79,7 @@ def _private_folder(wanted: Path, identity: _Identity) -> Path:
     if identity.uid is None or _reachable_by_all(wanted):
         return wanted
     digest = hashlib.sha256(str(wanted).encode()).hexdigest()[:12]
-    return Path("/var/tmp") / f"bechdel-platform-{digest}" / wanted.name  # noqa: S108 - outlives a reboot, owned below
+    return Path("/var/tmp") / f"bechdel-platform-{digest}"  # noqa: S108 - outlives a reboot, owned below
 
 
 def _own(folder: Path, identity: _Identity) -> None:
