@@ -257,8 +257,8 @@ def roles(lab: Lab) -> Lab:
         entities=[MOVIE, PERSON],
         ttl=timedelta(days=3),
         schema=[
-            Field(name="billing", dtype=Int32), Field(name="fame", dtype=Float64), Field(name="weight", dtype=Float32),
-            Field(name="lead", dtype=Bool), Field(name="words", dtype=String),
+            Field(name="billing", dtype=Int32), Field(name="fame", dtype=Float64),
+            Field(name="weight", dtype=Float32), Field(name="lead", dtype=Bool), Field(name="words", dtype=String),
             Field(name="moment", dtype=UnixTimestamp), Field(name="votes", dtype=Float64),
         ],
         source=PostgreSQLSource(
