@@ -29,15 +29,14 @@
     ]) }}
 {%- endmacro %}
 
-{#- The first names in a text, each once, with their share of women: (name, female_share). Rare names are left out. -#}
+{#- The capitalised words of a text, each once: (first_name, female_share), the share null where it is no first name. -#}
 {% macro names_in_text(column) -%}
     select
-        names.first_name,
-        names.female_share
+        words.first_name,
+        {{ first_name_female_share('words.first_name') }} as female_share
     from (
         select distinct lower(word.matches[1]) as first_name
         from regexp_matches({{ column }}, '\m[[:upper:]][[:lower:]]+\M', 'g') as word (matches)
     ) as words
-    inner join {{ ref('int_first_names') }} as names on words.first_name = names.first_name
-    where names.first_name not in ('{{ names_that_are_words() | join("', '") }}')
+    where words.first_name not in ('{{ names_that_are_words() | join("', '") }}')
 {%- endmacro %}

@@ -1,5 +1,6 @@
 {{
     config(
+        schema='live',
         materialized='incremental',
         incremental_strategy='append',
         pre_hook="{% if is_incremental() %}delete from {{ this }}{% endif %}",
@@ -7,6 +8,7 @@
     )
 }}
 -- Filled anew in place, in one transaction: dbt's own way with a table drops the old one and every live view on it.
+-- In schema live, as the views there read it.
 
 with movies as (
     select * from {{ ref('int_movies_unioned') }}
