@@ -4,6 +4,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc  # type: ignore[import-untyped]
@@ -39,14 +40,23 @@ _UNIQUE_INDEX = """
 
 
 class ArrowConnection:
-    """One database session in UTC; unqualified tables are looked up in `schema`, then in public."""
+    """A database in UTC; unqualified tables are looked up in `schema`, then in public."""
 
     def __init__(self, connection: str, schema: str) -> None:
         options = conninfo_to_dict(connection).get("options") or ""
         self.conninfo = make_conninfo(
             connection, options=f"{options} -c search_path={schema},public -c timezone=UTC".strip()
         )
-        self._session = adbc.connect(self.conninfo)
+
+    @cached_property
+    def _session(self) -> Any:
+        """Carries the rows."""
+        return adbc.connect(self.conninfo)
+
+    @cached_property
+    def _catalog(self) -> psycopg.Connection[Any]:
+        """Answers small questions: ADBC has no prepared ones and no column types of PostgreSQL."""
+        return psycopg.connect(self.conninfo, autocommit=True)
 
     @classmethod
     @contextlib.contextmanager
@@ -56,7 +66,12 @@ class ArrowConnection:
         try:
             yield connection
         finally:
-            connection._session.close()
+            connection.close()
+
+    def close(self) -> None:
+        for name in ("_session", "_catalog"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
 
     def batches(self, query: str) -> Iterator[pa.RecordBatch]:
         """The query's rows as Arrow batches of about 16 MB; the first is empty and tells the columns."""
@@ -90,17 +105,15 @@ class ArrowConnection:
     def describe(self, relation: str, columns: list[str] | None = None) -> "dict[str, Column]":
         """The relation's columns and their types, all of them unless named."""
         names = ", ".join(map(quote, columns)) if columns is not None else "*"
-        with psycopg.connect(self.conninfo) as connection:
-            found = connection.execute(f"select {names} from {relation} limit 0").description or []
+        found = self._catalog.execute(f"select {names} from {relation} limit 0").description or []
         return {item.name: Column(item.name, item.type_code) for item in found}
 
     def is_unique(self, relation: str, columns: list[str]) -> bool:
         """Whether a unique index of the table spans these columns or fewer; a query has no index."""
         if relation.startswith("("):
             return False
-        with psycopg.connect(self.conninfo) as connection:
-            found = connection.execute(_UNIQUE_INDEX, {"relation": relation, "columns": columns})
-            return found.fetchone() is not None
+        found = self._catalog.execute(_UNIQUE_INDEX, {"relation": relation, "columns": columns})
+        return found.fetchone() is not None
 
 
 class Column:

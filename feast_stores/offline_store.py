@@ -116,5 +116,6 @@ def _entity_schema(entity_df: pd.DataFrame | str, config: RepoConfig) -> dict[st
         columns = connection.describe(f"({entity_df}) as entity_rows")
     time_type, other_type = np.dtype("datetime64[ns]"), np.dtype(object)
     return {
-        name: time_type if pa.types.is_timestamp(column.arrow_type) else other_type for name, column in columns.items()
+        name: time_type if pa.types.is_timestamp(column.arrow_type) else other_type
+        for name, column in columns.items()
     }

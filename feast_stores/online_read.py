@@ -96,8 +96,7 @@ def _answer(read: ViewRead, columns: Sequence[Sequence[Any]]) -> Answer:
     if _EXPIRED in statuses:
         for column in values:
             column[:] = [
-                NULL if status == _EXPIRED else value
-                for status, value in zip(statuses, column, strict=True)
+                NULL if status == _EXPIRED else value for status, value in zip(statuses, column, strict=True)
             ]
     return Answer(event_times, statuses, values)
 

@@ -8,16 +8,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from common.embedded_postgres import EmbeddedPostgres
+from common.environment import library_environment
 from common.settings import ROOT, Settings
 from orchestration.services import Service
-
-# Nothing of ours or of our libraries phones home unless somebody asks for it.
-QUIET_LIBRARIES = {
-    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-    "FEAST_USAGE": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-}
 
 
 @dataclass(frozen=True)
@@ -38,9 +31,7 @@ class Runtime:
         """What every step runs with: ours, plus one address for each part."""
         return {
             **os.environ,
-            **QUIET_LIBRARIES,
-            "DB_CONNECTION_STRING": self.settings.database_url,
-            "MLFLOW_TRACKING_URI": self.settings.tracking_uri,
+            **library_environment(self.settings),
             "PYTHONPATH": str(ROOT),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }

@@ -29,11 +29,15 @@ def test_the_example_shows_the_defaults(root: Path) -> None:
             assert shown[name.upper()] == str(field.default)
 
 
+# Each of these has to: libraries that read nothing but the environment, and worker processes that inherit it.
+MAY_TOUCH_THE_ENVIRONMENT = {"common/environment.py", "ingestion/kaggle.py", "serving/__main__.py"}
+
+
 def test_only_the_settings_module_reads_the_environment(root: Path) -> None:
-    readers = [
+    readers = {
         str(path.relative_to(root))
         for package in PACKAGES
         for path in (root / package).rglob("*.py")
         if re.search(r"os\.(environ|getenv)", path.read_text())
-    ]
-    assert readers == []
+    }
+    assert readers == MAY_TOUCH_THE_ENVIRONMENT

@@ -1,0 +1,148 @@
+"""The numbers as JSON for the checks, as a page for readers, and as a plot."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("agg")
+import matplotlib.pyplot as plt
+
+from benchmarks.features.online import MaterializationResult
+from benchmarks.features.point_in_time import JoinResult
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "benchmarks" / "features.md"
+PLOT = PAGE.with_suffix(".png")
+NUMBERS = ROOT / "reports" / "features.json"
+NAMES = {"feast": "Feast's Postgres store", "ours": "feast_stores", "duckdb": "DuckDB ASOF, load included"}
+
+
+@dataclass
+class Results:
+    """Everything one run measured."""
+
+    joins: list[JoinResult] = field(default_factory=list)
+    materializations: list[MaterializationResult] = field(default_factory=list)
+    reads: dict[str, dict[int, float]] = field(default_factory=dict)
+    live_view_ms: tuple[float, float] | None = None
+
+    def join(self, engine: str, rows: int) -> JoinResult | None:
+        return next((join for join in self.joins if (join.engine, join.rows) == (engine, rows)), None)
+
+
+def summary(results: Results) -> dict[str, float | None]:
+    """The numbers that the project's goals are about; None where the run did not measure one."""
+    sizes = sorted({join.rows for join in results.joins if join.engine == "ours"})
+    smallest, largest = (results.join("ours", size) for size in (sizes[0], sizes[-1]))
+    million, by_duckdb = results.join("ours", 1_000_000), results.join("duckdb", 1_000_000)
+    rates = {result.engine: result.keys_per_second for result in results.materializations}
+    reads = {engine: by_size[30] for engine, by_size in results.reads.items()}
+    exponent = None
+    if smallest and largest and largest.rows > smallest.rows:
+        exponent = math.log(largest.seconds / smallest.seconds) / math.log(largest.rows / smallest.rows)
+    return {
+        "pit_100k_zipf_speedup_vs_feast": _ratio(results.join("feast", 100_000), results.join("ours", 100_000)),
+        "pit_1m_zipf_seconds": million.seconds if million else None,
+        "pit_1m_zipf_vs_duckdb": _ratio(million, by_duckdb),
+        "pit_exponent": exponent,
+        "materialize_speedup_vs_feast": rates["ours"] / rates["feast"],
+        "online_read_30_speedup_vs_feast": reads["feast"] / reads["ours"],
+        "live_view_p50_ms": results.live_view_ms[0] if results.live_view_ms else None,
+        "live_view_p99_ms": results.live_view_ms[1] if results.live_view_ms else None,
+    }
+
+
+def _ratio(first: JoinResult | None, second: JoinResult | None) -> float | None:
+    return first.seconds / second.seconds if first and second else None
+
+
+def write_json(results: Results, *, quick: bool) -> None:
+    NUMBERS.parent.mkdir(exist_ok=True)
+    detail = {
+        "quick": quick,
+        "joins": [asdict(join) for join in results.joins],
+        "materializations": [asdict(result) for result in results.materializations],
+        "online_read_p50_ms": results.reads,
+    }
+    NUMBERS.write_text(json.dumps({**summary(results), **detail}, indent=2) + "\n")
+
+
+def as_markdown(results: Results) -> str:
+    lines = [
+        "# Feature stores, measured",
+        "",
+        f"Written by `make bench-features` on {datetime.now(UTC):%Y-%m-%d}; everything in one run on one machine.",
+        "",
+        "## Point-in-time join",
+        "",
+        "Two views, twelve features, zipf-distributed keys, three feature rows per label; from an SQL entity frame",
+        "to a pandas frame, best of three runs (Feast's store: one). The memory is the growth of our process, the",
+        "temporary files are PostgreSQL's.",
+        "",
+        "| labels | feature rows | | seconds | memory, MB | temporary files, MB |",
+        "| ---: | ---: | --- | ---: | ---: | ---: |",
+        *(
+            f"| {join.rows:,} | {join.rows * join.versions * 2:,} | {NAMES[join.engine]} | {join.seconds:.2f} "
+            f"| {join.memory_mb:.0f} | {join.temporary_mb:.0f} |"
+            for join in sorted(results.joins, key=lambda join: (join.rows, join.engine != "feast", join.engine))
+        ),
+        "",
+        "![Seconds by number of labels](features.png)",
+        "",
+        "## Materialization",
+        "",
+        "| | keys | keys per second | memory, MB |",
+        "| --- | ---: | ---: | ---: |",
+        *(
+            f"| {NAMES[result.engine]} | {result.keys:,} | {result.keys_per_second:,.0f} | {result.memory_mb:.0f} |"
+            for result in results.materializations
+        ),
+        "",
+        "## Online reads",
+        "",
+        "`get_online_features(...).to_dict()`, six features, p50 in milliseconds, best of eight rounds.",
+        "",
+        *_reads_table(results.reads),
+    ]
+    if results.live_view_ms:
+        p50, p99 = results.live_view_ms
+        lines += [
+            "",
+            "## Live views",
+            "",
+            "One film with 100 cast and 200 crew entries, all views in one query: "
+            f"p50 {p50:.2f} ms, p99 {p99:.2f} ms.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _reads_table(reads: dict[str, dict[int, float]]) -> list[str]:
+    sizes = sorted(next(iter(reads.values())))
+    return [
+        "| | " + " | ".join(f"{size} keys" for size in sizes) + " |",
+        "| --- |" + " ---: |" * len(sizes),
+        *(
+            f"| {NAMES[engine]} | " + " | ".join(f"{by_size[size]:.2f}" for size in sizes) + " |"
+            for engine, by_size in reads.items()
+        ),
+    ]
+
+
+def write_page(results: Results) -> None:
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(as_markdown(results))
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    for engine, name in NAMES.items():
+        points = sorted((join.rows, join.seconds) for join in results.joins if join.engine == engine)
+        if points:
+            axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    axes.set(xscale="log", yscale="log", xlabel="labels", ylabel="seconds", title="Point-in-time join, zipf keys")
+    axes.grid(visible=True, which="both", alpha=0.25)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(PLOT, dpi=120)
+    plt.close(figure)
