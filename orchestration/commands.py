@@ -25,7 +25,7 @@ LINTERS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     ("lint-imports",),
-    ("sqlfluff", "lint", "--processes", "2", "dbt_project"),
+    ("sqlfluff", "lint", "dbt_project"),
 )
 
 
