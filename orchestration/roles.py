@@ -65,7 +65,7 @@ def main() -> None:
     migrate(url)
     passwords = {part: os.environ[name] for part in PARTS if os.environ.get(name := password_variable(part))}
     apply_roles(url, passwords)
-    print(f"Tables and {len(PARTS)} roles at {address(url)} are at the newest version ({len(passwords)} passwords set).")
+    print(f"Tables and roles at {address(url)} are at the newest version; {len(passwords)} passwords set.")
 
 
 if __name__ == "__main__":

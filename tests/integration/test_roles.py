@@ -163,7 +163,9 @@ def test_what_one_role_had_made_is_handed_over(owner_url: str) -> None:
 
 def test_a_grant_that_is_no_longer_written_goes(owner_url: str) -> None:
     with psycopg.connect(owner_url) as connection:
-        connection.execute("grant usage on schema ops to bechdel_serving; grant all on ops.step_runs to bechdel_serving")
+        connection.execute(
+            "grant usage on schema ops to bechdel_serving; grant all on all tables in schema ops to bechdel_serving"
+        )
     apply_roles(owner_url, {})
     with connect_as(owner_url, "serving") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("select 1 from ops.step_runs")
