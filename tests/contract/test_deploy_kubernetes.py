@@ -1,4 +1,4 @@
-"""The Kubernetes overlays: valid objects, hardened pods, secrets by reference, no request lost in a rolling update."""
+"""The Kubernetes overlays: valid, hardened, secrets by reference, no request lost in a rolling update."""
 
 import copy
 import re
