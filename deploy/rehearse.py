@@ -2,7 +2,8 @@
 
     python deploy/rehearse.py FOLDER
 
-COPY copies, ENV sets, RUN runs in a clean environment, all with the image's absolute paths moved below FOLDER. What needs a container's root (apt-get, useradd) is said and left out.
+COPY copies, ENV sets, RUN runs in a clean environment, all with the image's absolute paths
+moved below FOLDER. What needs a container's root (apt-get, useradd) is said and left out.
 """
 
 from __future__ import annotations

@@ -28,6 +28,9 @@ insert into wanted_owners values
     ('feast', 'bechdel_feast'),
     ('online', 'bechdel_feast'),
     ('mlflow', 'bechdel_mlflow');
+-- where dbt builds before it publishes
+insert into wanted_owners
+select nspname, 'bechdel_dbt' from pg_namespace where nspname like 'build\_%';
 
 -- What a role may do in a schema that it does not own: on all tables, those of tomorrow included, or on some.
 create temporary table wanted_grants (role_name text, schema_name text, table_names text[], privileges text)
@@ -46,7 +49,7 @@ insert into wanted_grants values
     ('bechdel_serving', 'live', null, 'select'),
     ('bechdel_serving', 'marts', null, 'select'),
     ('bechdel_serving', 'monitoring', null, 'select'),
-    ('bechdel_serving', 'raw', '{tmdb_movies}', 'select, insert, update'),  -- live answers land here
+    ('bechdel_serving', 'raw', '{tmdb_movies}', 'select, insert, update, delete'),  -- live answers land and expire
     ('bechdel_serving', 'serving', null, 'select, insert, update, delete');
 
 do $$
