@@ -1,0 +1,89 @@
+"""Refresh the platform every day: load, build, publish, train, each as its own database role.
+
+`docker compose --profile scheduler up -d` runs this; Kubernetes has a CronJob instead
+(deploy/kubernetes/base/pipeline.yaml).
+"""
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from common.logs import configure_logging
+
+logger = logging.getLogger("refresh")
+
+DBT = ("dbt", "build", "--project-dir", "dbt_project", "--profiles-dir", "dbt_project")
+
+
+@dataclass(frozen=True)
+class RefreshStep:
+    """One command, and the part whose database role runs it."""
+
+    part: str
+    command: tuple[str, ...]
+
+
+STEPS = (
+    RefreshStep("ingest", (sys.executable, "-m", "ingestion", "load")),
+    RefreshStep("dbt", DBT),
+    RefreshStep("feast", (sys.executable, "feature_repo/publish.py")),
+    RefreshStep("training", (sys.executable, "-m", "training", "--report", "/state/evaluation.json", "train")),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Refresh at a time of day, every day, or once."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--at", default="03:30", help="time of day, UTC (default: %(default)s)")
+    parser.add_argument("--once", action="store_true", help="now, and only once; the exit code tells how it went")
+    options = parser.parse_args(arguments)
+    configure_logging(os.environ.get("LOG_LEVEL", "INFO"))
+    if options.once:
+        return 0 if refresh(os.environ) else 1
+    while True:
+        seconds = seconds_until(options.at, datetime.now(UTC))
+        logger.info("next refresh at=%s in_seconds=%d", options.at, seconds)
+        time.sleep(seconds)
+        refresh(os.environ)  # a failed day leaves yesterday's model serving; the next day tries again
+
+
+def seconds_until(at: str, now: datetime) -> float:
+    """Seconds from `now` to the next time the clock shows `at` (HH:MM, UTC)."""
+    hour, minute = (int(part) for part in at.split(":"))
+    planned = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    if planned <= now:
+        planned += timedelta(days=1)
+    return (planned - now).total_seconds()
+
+
+def refresh(environment: Mapping[str, str]) -> bool:
+    """Run the steps in order until one fails; returns whether all worked."""
+    for step in STEPS:
+        started = time.monotonic()
+        done = subprocess.run(step.command, env=environment_of(step, environment), check=False)
+        seconds = time.monotonic() - started
+        if done.returncode != 0:
+            logger.error("step=%s failed code=%d seconds=%.1f", step.part, done.returncode, seconds)
+            return False
+        logger.info("step=%s done seconds=%.1f", step.part, seconds)
+    return True
+
+
+def environment_of(step: RefreshStep, environment: Mapping[str, str]) -> dict[str, str]:
+    """A step's environment: the connection of its own role, and nobody's password beside it."""
+    password = environment[f"{step.part.upper()}_DB_PASSWORD"]
+    server = urlsplit(environment["DB_CONNECTION_STRING"])
+    login = f"bechdel_{step.part}:{quote(password, safe='')}@{server.netloc}"
+    kept = {name: value for name, value in environment.items() if not name.endswith("_DB_PASSWORD")}
+    return {**kept, "DB_CONNECTION_STRING": urlunsplit(server._replace(netloc=login))}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

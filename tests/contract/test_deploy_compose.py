@@ -1,0 +1,175 @@
+"""docker-compose.yml and the image: valid to their own tools, and as an operator would want them."""
+
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from common.settings import Settings
+from orchestration.roles import PARTS, password_variable, role_name
+from tests.deploy_files import (
+    FIXED_IN_THE_IMAGE,
+    NOT_FOR_CONTAINERS,
+    NOT_SETTINGS,
+    ROOT,
+    SECRETS,
+    compose,
+    run,
+    tool,
+)
+
+SETTINGS = {name.upper() for name in Settings.model_fields}
+SERVERS = ("postgres", "mlflow", "web")
+JOBS = ("prepare", "ingest", "dbt", "features", "train")
+
+
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = compose()["services"]
+    return found
+
+
+def test_compose_has_every_part() -> None:
+    assert set(services()) == {*SERVERS, *JOBS, "scheduler"}
+
+
+def test_every_image_is_pinned_to_a_version() -> None:
+    images = {service["image"] for service in services().values()}
+    froms = set(re.findall(r"^FROM (\S+)", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE))
+    for image in images | froms:
+        assert re.search(r":\d+\.\d+(\.\d+)?(-[\w.-]+)?$", image), image
+
+
+def test_postgres_keeps_its_data_where_its_major_version_wants_it() -> None:
+    postgres = services()["postgres"]
+    major = int(postgres["image"].split(":")[1].split(".")[0])
+    targets = [volume["target"] for volume in postgres["volumes"]]
+    assert targets == ["/var/lib/postgresql" if major >= 18 else "/var/lib/postgresql/data"]
+
+
+def test_ports_are_published_on_this_machine_only() -> None:
+    published = [port for service in services().values() for port in service.get("ports", [])]
+    assert {port["host_ip"] for port in published} == {"127.0.0.1"}
+    assert "ports" not in services()["postgres"]
+
+
+def test_every_server_has_a_health_check_and_restarts() -> None:
+    for name in SERVERS:
+        assert services()[name]["restart"] == "unless-stopped"
+        assert "disable" not in services()[name].get("healthcheck", {})
+    assert services()["postgres"]["healthcheck"]["test"]
+    assert services()["mlflow"]["healthcheck"]["test"]
+    assert "HEALTHCHECK" in (ROOT / "deploy" / "Dockerfile").read_text()  # the server's own
+
+
+@pytest.mark.parametrize("name", [*SERVERS, *JOBS, "scheduler"])
+def test_containers_are_hardened(name: str) -> None:
+    service = services()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert not service.get("privileged")
+    if name != "postgres":  # its entry point becomes the user postgres by itself
+        assert service["user"] == "10001:10001"
+
+
+def test_no_secret_stands_in_the_file() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert re.findall(r"://\w+:(?!\$\{)[^@\s]*@", text) == []
+    for name in SECRETS:
+        assert re.search(rf"\$\{{{name}:\?", text), f"{name} must be asked for, without a default"
+        assert not re.search(rf"\$\{{{name}:?-", text)
+
+
+def test_compose_refuses_to_start_without_passwords() -> None:
+    done = subprocess.run(
+        [tool("docker-compose"), "--env-file", "/dev/null", "config"],
+        cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "deploy/passwords.py" in done.stderr
+
+
+def test_each_part_uses_its_own_role_and_knows_no_other_password() -> None:
+    users = {"ingest": "ingest", "dbt": "dbt", "features": "feast", "train": "training", "web": "serving"}
+    for name, part in users.items():
+        environment = services()[name]["environment"]
+        value = f"{password_variable(part).lower()}-value"
+        assert environment["DB_CONNECTION_STRING"].startswith(
+            f"postgresql://{role_name(part)}:{value}@postgres:5432/"
+        )
+        assert [key for key in environment if key.endswith("_DB_PASSWORD")] == []
+    assert set(SECRETS) == {"OWNER_DB_PASSWORD", *(password_variable(part) for part in PARTS)}
+
+
+def test_settings_are_those_of_the_code() -> None:
+    named = {key for service in services().values() for key in service.get("environment", {})}
+    unknown = {key for key in named - SETTINGS if not NOT_SETTINGS.fullmatch(key)}
+    assert unknown == set()
+    assert SETTINGS - named - FIXED_IN_THE_IMAGE - NOT_FOR_CONTAINERS == set()
+
+
+def test_defaults_are_those_of_the_code() -> None:
+    for service in services().values():
+        for name, value in service.get("environment", {}).items():
+            default = Settings.model_fields[name.lower()].default if name in SETTINGS else None
+            if isinstance(default, int | str) and name != "MLFLOW_TRACKING_URI":
+                assert value == str(default), name
+
+
+def test_jobs_run_in_the_order_of_make_up() -> None:
+    for earlier, later in (("prepare", "ingest"), ("ingest", "dbt"), ("dbt", "features"), ("features", "train")):
+        condition = services()[later]["depends_on"][earlier]["condition"]
+        assert condition == "service_completed_successfully"
+
+
+def test_commands_exist_in_the_code() -> None:
+    for name in (*JOBS, "web", "scheduler"):
+        program, *arguments = services()[name]["command"]
+        target = arguments[1].replace(".", "/") if arguments[0] == "-m" else arguments[0]
+        if program == "python":
+            assert (ROOT / target).is_dir() or (ROOT / target).with_suffix(".py").exists(), target
+
+
+def test_the_dockerfile_satisfies_its_linter() -> None:
+    run("hadolint", "deploy/Dockerfile")
+
+
+def test_the_image_runs_as_nobody_special_and_installs_hashed_wheels_only() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    final = text.split("\nFROM ")[-1]
+    assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
+    assert "--require-hashes" in text
+    assert "--only-binary :all:" in text
+    assert not re.search(r"gcc|build-essential|g\+\+", text)
+
+
+def test_the_image_holds_every_package_and_nothing_ignored() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    copied = {path for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE) for path in line.split()}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == allowed
+    assert {"common", "ingestion", "dbt_project", "feast_stores", "feature_repo", "training", "serving"} <= copied
+
+
+def test_the_passwords_file_is_made_once_and_is_private(tmp_path: Path) -> None:
+    file = tmp_path / "made.env"
+    file.write_text("TMDB_API_TOKEN=kept\nDBT_DB_PASSWORD=kept")
+    for _ in range(2):
+        run("python", "deploy/passwords.py", "--file", str(file))
+    lines = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
+    assert {name: lines[name] for name in ("TMDB_API_TOKEN", "DBT_DB_PASSWORD")} == {
+        "TMDB_API_TOKEN": "kept",
+        "DBT_DB_PASSWORD": "kept",
+    }
+    assert set(SECRETS) <= set(lines)
+    assert all(re.fullmatch(r"[\w-]{43}", lines[name]) for name in SECRETS if name != "DBT_DB_PASSWORD")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_compose_file_is_plain_yaml() -> None:
+    assert yaml.safe_load((ROOT / "docker-compose.yml").read_text())["name"] == "bechdel"
