@@ -3,7 +3,8 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up down status logs download-data init-infra train-model predict evaluate \
-        bench-first-run bench-features lint types unit-test test clean lock
+        backfill expire doctor backup restore bench-first-run bench-features bench-serving lint types unit-test test \
+        sbom audit clean lock
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +30,8 @@ down: install ## stop what `make up` started
 download-data: install ## fetch the films (Kaggle with credentials, else the synthetic sample)
 	@$(RUN) -m ingestion download
 
-init-infra: install ## start PostgreSQL, MLflow and the server
-	@$(RUN) -m orchestration init-infra
+init-infra: $(if $(filter docker,$(ENGINE)),,install) ## start PostgreSQL, MLflow and the server (ENGINE=docker: in containers)
+	@$(if $(filter docker,$(ENGINE)),$(PYTHON) deploy/compose.py init-infra,$(RUN) -m orchestration init-infra)
 
 train-model: install ## load, build, publish the features and train a model
 	@$(RUN) -m orchestration train-model
@@ -41,11 +42,29 @@ evaluate: install ## print the model's figures on both splits; writes reports/ev
 predict: install ## ask the running server: make predict TITLE="..." [YEAR=...]
 	@$(RUN) -m serving predict --title "$(TITLE)" $(if $(YEAR),--year "$(YEAR)")
 
+backfill: install ## fetch every film of the catalogue from TMDB, within its limits; resumable
+	@$(RUN) -m serving backfill
+
+expire: install ## delete TMDB answers and logged predictions older than 180 days
+	@$(RUN) -m serving expire
+
+doctor: install ## find the usual problems and say what to do
+	@$(RUN) -m orchestration.doctor
+
+backup: install ## save database and artifacts: make backup TO=backups/today
+	@$(RUN) -m orchestration.backup save "$(TO)"
+
+restore: install ## put a backup back: make restore FROM=backups/today
+	@$(RUN) -m orchestration.backup restore "$(FROM)"
+
 bench-first-run: install-dev ## time a first visit in an empty folder
 	@$(RUN) -m benchmarks.first_run
 
 bench-features: install-dev ## time joins, materialization and online reads beside Feast's own stores and DuckDB
 	@$(RUN) -m benchmarks.features
+
+bench-serving: install-dev ## time the running server beside the reference design and MLflow's own server
+	@$(RUN) -m benchmarks.serving
 
 lint: install-dev ## style and imports of Python and SQL
 	@$(RUN) -m orchestration lint
@@ -58,6 +77,12 @@ unit-test: install-dev ## the tests that need no network and no database
 
 test: install-dev lint types ## everything: style, types and all tests
 	@$(RUN) -m pytest
+
+sbom: install-dev ## list every dependency in sbom.json (CycloneDX)
+	@.venv/bin/cyclonedx-py requirements requirements.lock --output-file sbom.json
+
+audit: install-dev ## known vulnerabilities of the locked versions (asks a public service)
+	@.venv/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 clean: ## stop everything and delete the database, the models and the environment
 	@if [ -x $(RUN) ]; then $(RUN) -m orchestration clean; fi
