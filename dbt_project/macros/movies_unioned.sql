@@ -26,6 +26,11 @@
         tmdb.runtime_minutes,
         coalesce(tmdb.budget_usd, kaggle.budget_usd) as budget_usd,
 
+        -- known after release only
+        {%- for column in ['vote_average', 'vote_count', 'revenue_usd', 'popularity'] %}
+        coalesce(tmdb.{{ column }}, kaggle.{{ column }}) as {{ column }},
+        {%- endfor %}
+
         -- dates
         coalesce(tmdb.release_date, kaggle.release_date) as release_date,
         kaggle.listed_year,
