@@ -111,7 +111,8 @@ def _feature_model(node: Mapping[str, Any]) -> FeatureModel:
         )
     return FeatureModel(
         name=name,
-        table=f"{node['schema']}.{node['alias']}",
+        # dbt builds in build_<schema> and publishes to <schema>: dbt_project/macros/publish.sql
+        table=f"{node['schema'].removeprefix('build_')}.{node['alias']}",
         description=node["description"].strip(),
         key=Feature(key["name"], key["data_type"], key["description"].strip(), {}),
         features=tuple(_feature(name, column) for column in columns),

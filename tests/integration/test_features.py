@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-LIVE_THEMES = ("cast", "crew", "production", "text", "genre")
+LIVE_THEMES = ("cast", "crew", "production", "text", "genre", "history")
 FILMS_WITH_AN_ANSWER = (1, 3, 4, 5)
 
 
@@ -54,7 +54,7 @@ def plain(value: Any) -> Any:
 
 
 def feature_names(store: FeatureStore) -> list[str]:
-    service = store.get_feature_service("movie_bechdel_v1")
+    service = store.get_feature_service("movie_bechdel_history_v1")
     return [field.name for view in service.feature_view_projections for field in view.features]
 
 
@@ -70,13 +70,13 @@ def offline_values(store: FeatureStore, project: Project, movie_id: int) -> dict
     (key,) = project.rows(
         "select movie_id, event_timestamp from features.ftr_movie_cast where movie_id = %s", [movie_id]
     )
-    service = store.get_feature_service("movie_bechdel_v1")
+    service = store.get_feature_service("movie_bechdel_history_v1")
     frame = store.get_historical_features(entity_df=pd.DataFrame([key]), features=service).to_df()
     return {name: plain(value) for name, value in frame.iloc[0].to_dict().items()}
 
 
 def online_values(store: FeatureStore, movie_id: int) -> dict[str, Any]:
-    service = store.get_feature_service("movie_bechdel_v1")
+    service = store.get_feature_service("movie_bechdel_history_v1")
     answer = store.get_online_features(features=service, entity_rows=[{"movie_id": movie_id}]).to_dict()
     return {name: plain(values[0]) for name, values in answer.items()}
 
