@@ -1,6 +1,5 @@
 """dbt and Feast over hand-made films: what training gets, what is served and what is live are the same values."""
 
-import gc
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +8,8 @@ import pandas as pd
 import psycopg
 import pytest
 from feast import FeatureStore
-from psycopg_pool import ConnectionPool
 
-from tests.feature_films import FULL_PAYLOAD, ROOT, Project, add_payload, add_rated_film, fill_raw_tables
+from tests.feature_films import FULL_PAYLOAD, Project, add_payload, add_rated_film, fill_raw_tables, open_store
 
 pytestmark = [
     # Feast's and its dependencies' own; none of them is about what we call
@@ -35,15 +33,8 @@ def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def store(project: Project) -> Iterator[FeatureStore]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DB_CONNECTION_STRING", project.database_url)
-        opened = FeatureStore(str(ROOT / "feature_repo"))
+    with open_store(project.database_url) as opened:
         yield opened
-        # Feast leaves its connections to the end of the process, which warns of them
-        opened.registry.write_engine.dispose()
-        opened.registry.read_engine.dispose()
-        for pool in [found for found in gc.get_objects() if isinstance(found, ConnectionPool)]:
-            pool.close()
 
 
 def plain(value: Any) -> Any:
