@@ -39,10 +39,10 @@ def add_film(
 ) -> None:
     """A film of one of five directors, four lead actors and three genres."""
     director = {"id": 100 + movie_id % 5, "gender": movie_id % 3, "job": "Director"}
-    lead = {"id": 200 + movie_id % 4, "gender": 1 + movie_id % 2, "order": 0, "character": "Ada"}
+    lead = {"id": 200 + movie_id % 4, "name": "Ada Ek", "gender": 1 + movie_id % 2, "order": 0, "character": "Ada"}
     values = {
         "bt_score": rating, "release_date": released, "crew": [director, {**director, "job": "Writer"}],
-        "cast": [lead, {"id": 300 + movie_id, "gender": 2, "order": 1}], "revenue": 1e6 + movie_id,
+        "cast": [lead, {"id": 300 + movie_id, "name": "Kim Al", "gender": 1 + (movie_id > 100), "order": 1}], "revenue": 1e6 + movie_id,
         "genres": ["Drama", ("War", "Comedy", "Crime")[movie_id % 3]], "production_companies": ["Harbour"],
         "vote_average": 5.0, "vote_count": 10.0, "popularity": 1.0,
     }  # fmt: skip
@@ -56,7 +56,7 @@ def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) 
         for movie_id in EARLIER_FILMS:
             released = date(1990 + movie_id // 24, 1 + movie_id // 2 % 12, 1 + movie_id % 3)
             add_film(connection, movie_id, released=released, rating=movie_id * 7 % 4)
-            add_payload(connection, movie_id, {"title": f"Film {movie_id}", "overview": "She and he"})
+            add_payload(connection, movie_id, {"title": f"Film {movie_id}", "overview": "She and Kim and Ada"})
         add_first_load(connection)
     built = Project(module_database_url, tmp_path_factory.mktemp("dbt"))
     built.run()
