@@ -25,3 +25,17 @@ select *
 from {{ model }}
 where {{ conditions | join(' or ') }}
 {% endtest %}
+
+{#- No row is stamped later than this moment. -#}
+{% test not_in_the_future(model, column_name) %}
+select *
+from {{ model }}
+where {{ column_name }} > now()
+{% endtest %}
+
+{#- The column stays between both ends, ends included; null is fine. -#}
+{% test accepted_range(model, column_name, lowest, highest) %}
+select *
+from {{ model }}
+where {{ column_name }} not between {{ lowest }} and {{ highest }}
+{% endtest %}

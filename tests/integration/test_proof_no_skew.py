@@ -52,7 +52,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def project(source: Mapping[str, str], module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The films as `make up` brings them in: loaded, built, published."""
-    environment = {**os.environ, **source, "DB_CONNECTION_STRING": module_database_url}
+    environment = {name: value for name, value in os.environ.items() if name != "TMDB_PAYLOADS"}
+    environment |= {**source, "DB_CONNECTION_STRING": module_database_url}
     environment["STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
     subprocess.run([sys.executable, "-m", "ingestion", "load"], cwd=ROOT, env=environment, check=True, timeout=300)
     built = Project(module_database_url, tmp_path_factory.mktemp("dbt"))

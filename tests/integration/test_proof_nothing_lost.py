@@ -134,7 +134,7 @@ def test_part_of_the_project_is_published_alone_and_unchanged_rows_are_not_touch
     assert live_cast_size(project, 12) == 4
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_killed_build_leaves_the_last_good_tables_and_the_next_completes(project: Project, seed: int) -> None:
     project.run()
     before = content(project)
