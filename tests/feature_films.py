@@ -184,10 +184,15 @@ def open_store(database_url: str) -> Iterator[FeatureStore]:
         patch.setenv("DB_CONNECTION_STRING", database_url)
         opened = FeatureStore(str(ROOT / "feature_repo"))
         yield opened
-        opened.registry.write_engine.dispose()
-        opened.registry.read_engine.dispose()
-        for pool in [found for found in gc.get_objects() if isinstance(found, ConnectionPool)]:
-            pool.close()
+        close_store(opened)
+
+
+def close_store(store: FeatureStore) -> None:
+    """Close what Feast keeps open."""
+    store.registry.write_engine.dispose()
+    store.registry.read_engine.dispose()
+    for pool in [found for found in gc.get_objects() if isinstance(found, ConnectionPool)]:
+        pool.close()
 
 
 def columns_of(manifest: Path, model: str) -> dict[str, str]:

@@ -39,7 +39,7 @@
         {%- if not old %}
     create schema if not exists "{{ schema }}";
         {%- elif not is_same %}
-    drop {{ 'view' if old.startswith('v') else 'table' }} {{ published }} cascade;
+    drop {{ 'view' if old.startswith('v') else 'table' }} if exists {{ published }} cascade;
         {%- endif %}
         {%- if node.config.materialized == 'view' %}
     create or replace view {{ published }} as ({{ node.compiled_code | replace('."build_', '."') }}

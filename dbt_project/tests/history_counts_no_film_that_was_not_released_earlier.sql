@@ -18,9 +18,9 @@ counted as (
         directed.movie_id,
         count(rated.movie_id) as films
     from directed
-    left join directed as others
-        on directed.person_id = others.person_id and directed.event_timestamp > others.event_timestamp
-    left join rated on others.movie_id = rated.movie_id
+    left join directed as earlier
+        on directed.person_id = earlier.person_id and directed.event_timestamp > earlier.event_timestamp
+    left join rated on earlier.movie_id = rated.movie_id
     group by directed.movie_id
 )
 

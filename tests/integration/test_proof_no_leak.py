@@ -40,9 +40,10 @@ def add_film(
     """A film of one of five directors, four lead actors and three genres."""
     director = {"id": 100 + movie_id % 5, "gender": movie_id % 3, "job": "Director"}
     lead = {"id": 200 + movie_id % 4, "name": "Ada Ek", "gender": 1 + movie_id % 2, "order": 0, "character": "Ada"}
+    kim = {"id": 300 + movie_id, "name": "Kim Al", "gender": 1 + (movie_id > 100), "order": 1}
     values = {
         "bt_score": rating, "release_date": released, "crew": [director, {**director, "job": "Writer"}],
-        "cast": [lead, {"id": 300 + movie_id, "name": "Kim Al", "gender": 1 + (movie_id > 100), "order": 1}], "revenue": 1e6 + movie_id,
+        "cast": [lead, kim], "revenue": 1e6 + movie_id,
         "genres": ["Drama", ("War", "Comedy", "Crime")[movie_id % 3]], "production_companies": ["Harbour"],
         "vote_average": 5.0, "vote_count": 10.0, "popularity": 1.0,
     }  # fmt: skip

@@ -18,7 +18,7 @@ from common.scoring import FeatureInfo, encode_features
 from serving.database import Database
 from serving.features_live import LiveFeatures
 from serving.features_online import OnlineFeatures
-from tests.feature_films import ROOT, Project, open_store
+from tests.feature_films import ROOT, Project, close_store, open_store
 from training.dataset import Dataset, load_dataset, load_labels, to_rows
 
 pytestmark = [
@@ -26,7 +26,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
 FILMS = 500
@@ -85,7 +84,9 @@ def rows(project: Project, dataset: Dataset) -> dict[str, list[Mapping[str, Any]
     database = Database(project.database_url)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DB_CONNECTION_STRING", project.database_url)
-        online = OnlineFeatures(ROOT / "feature_repo").read(ids, SERVICE)
+        reader = OnlineFeatures(ROOT / "feature_repo")
+        online = reader.read(ids, SERVICE)
+        close_store(reader._open())
     live = LiveFeatures(database).read(ids, names)
     database.close()
     return {

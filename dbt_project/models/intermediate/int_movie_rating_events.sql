@@ -55,7 +55,9 @@ dated as (
         films.event_timestamp,
         versions.version_number = 1 as is_first,
         films.female_share,
-        case when versions.version_number = 1 then films.known_at else greatest(films.known_at, versions.valid_from) end as known_at,
+        case
+            when versions.version_number = 1 then films.known_at else greatest(films.known_at, versions.valid_from)
+        end as known_at,
         versions.passes - coalesce(
             lag(versions.passes) over (partition by films.movie_id order by versions.version_number), 0
         ) as passes

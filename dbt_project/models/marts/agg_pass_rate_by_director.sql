@@ -15,7 +15,11 @@ directed as (
         min(credit.item ->> 'name') as director_name
     from movies
     cross join lateral jsonb_array_elements(movies.crew_members) as credit (item)
-    where credit.item ->> 'job' in ('{{ crew_roles()["director"] | join("', '") }}') and credit.item ->> 'id' ~ '^[0-9]{1,18}$'
+    where
+        credit.item ->> 'job' in (
+            {%- for job in crew_roles()['director'] %}'{{ job }}'{{ ', ' if not loop.last }}{% endfor -%}
+        )
+        and credit.item ->> 'id' ~ '^[0-9]{1,18}$'
     group by movies.movie_id, credit.item ->> 'id'
 ),
 

@@ -18,4 +18,6 @@
     cross join lateral ({{ lead_actor_key('movies.cast_members') }}) as person
 {% endset %}
 
-{{ track_record(credits, 'person_id', {'director': 'person_director', 'writer': 'person_writer', 'lead': 'person_lead'}) }}
+{{ track_record(
+    credits, 'person_id', {'director': 'person_director', 'writer': 'person_writer', 'lead': 'person_lead'}
+) }}
