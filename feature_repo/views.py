@@ -9,8 +9,8 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 from feature_repo.manifest import FeatureModel
 
 # Features do not age: what was known on release day stays true, and a track record holds until the next film. The ttl
-# says so by spanning all of cinema. Zero would say it too, but then a first `feast materialize-incremental` takes only
-# the last 52 weeks.
+# says so by spanning all of cinema. Zero would say it too, but then a first `feast materialize-incremental` takes
+# only the last 52 weeks.
 NEVER_EXPIRES = timedelta(days=200 * 365)
 
 REFERENCE_VIEW = "movie_reference"

@@ -11,16 +11,15 @@ movies as (
 directed as (
     select
         movies.movie_id,
-        (credit.item ->> 'id')::bigint as person_id,
-        min(credit.item ->> 'name') as director_name
+        person.person_id,
+        (
+            select min(credit.item ->> 'name')
+            from jsonb_array_elements(movies.crew_members) as credit (item)
+            where credit.item ->> 'id' = person.person_id::text
+        ) as director_name
     from movies
-    cross join lateral jsonb_array_elements(movies.crew_members) as credit (item)
-    where
-        credit.item ->> 'job' in (
-            {%- for job in crew_roles()['director'] %}'{{ job }}'{{ ', ' if not loop.last }}{% endfor -%}
-        )
-        and credit.item ->> 'id' ~ '^[0-9]{1,18}$'
-    group by movies.movie_id, credit.item ->> 'id'
+    cross join lateral ({{ crew_keys('movies.crew_members') }}) as person
+    where person.is_director
 ),
 
 counted as (
