@@ -12,7 +12,7 @@ from common.errors import FeatureStoreError
 
 MANIFEST = Path(__file__).resolve().parent.parent / "dbt_project" / "target" / "manifest.json"
 
-KEY_COLUMNS = ("movie_id", "event_timestamp", "created_timestamp")
+TIME_COLUMNS = ("event_timestamp", "created_timestamp")
 
 FEAST_TYPES: Mapping[str, FeastType] = {
     "boolean": Bool,
@@ -33,7 +33,12 @@ class Feature:
     name: str
     data_type: str
     description: str
-    tags: Mapping[str, str]  # family, sentence and, where the YAML has it, sentence_null
+    tags: Mapping[str, str]  # family, sentence and, where the YAML has them, sentence_null and model_input
+
+    @property
+    def is_model_input(self) -> bool:
+        """Whether a model may learn from it; the YAML says `model_input: false` where it may not."""
+        return self.tags.get("model_input") != "False"
 
     @property
     def feast_type(self) -> FeastType:
@@ -52,12 +57,18 @@ class Feature:
 
 @dataclass(frozen=True)
 class FeatureModel:
-    """A dbt model with the tag `feast`: a table of the grain (movie_id, event_timestamp)."""
+    """A dbt model with the tag `feast`: a table of the grain (key, event_timestamp)."""
 
     name: str  # ftr_movie_cast
     table: str  # features.ftr_movie_cast
     description: str
+    key: Feature  # movie_id, what the rows are about
     features: tuple[Feature, ...]
+
+    @property
+    def entity(self) -> str:
+        """What the rows are about: the part of the name before the theme."""
+        return self.name.split("_")[1]
 
     @property
     def view_name(self) -> str:
@@ -89,11 +100,23 @@ def _feature_model(node: Mapping[str, Any]) -> FeatureModel:
     name = node["name"]
     if not node["config"]["contract"]["enforced"]:
         raise FeatureStoreError(f"The model {name} has the tag feast but no enforced contract. Enforce it in dbt.")
-    missing = [column for column in KEY_COLUMNS if column not in node["columns"]]
+    missing = [column for column in TIME_COLUMNS if column not in node["columns"]]
     if missing:
         raise FeatureStoreError(f"The model {name} has no column {', '.join(missing)}. Every feature model needs it.")
-    features = [_feature(name, column) for key, column in node["columns"].items() if key not in KEY_COLUMNS]
-    return FeatureModel(name, f"{node['schema']}.{node['alias']}", node["description"].strip(), tuple(features))
+    key, *columns = [column for column in node["columns"].values() if column["name"] not in TIME_COLUMNS]
+    entity = name.split("_")[1]
+    if key["name"] not in (f"{entity}_id", f"{entity}_name"):
+        raise FeatureStoreError(
+            f"The first column of {name} is {key['name']}. It must be the model's key, {entity}_id or {entity}_name."
+        )
+    return FeatureModel(
+        name=name,
+        # dbt builds in build_<schema> and publishes to <schema>: dbt_project/macros/publish.sql
+        table=f"{node['schema'].removeprefix('build_')}.{node['alias']}",
+        description=node["description"].strip(),
+        key=Feature(key["name"], key["data_type"], key["description"].strip(), {}),
+        features=tuple(_feature(name, column) for column in columns),
+    )
 
 
 def _feature(model: str, column: Mapping[str, Any]) -> Feature:
@@ -102,5 +125,5 @@ def _feature(model: str, column: Mapping[str, Any]) -> Feature:
     absent += [] if column["description"] else ["description"]
     if absent:
         raise FeatureStoreError(f"Column {column['name']} of {model} has no {' and no '.join(absent)} in its YAML.")
-    tags = {key: str(meta[key]) for key in ("family", "sentence", "sentence_null") if key in meta}
+    tags = {key: str(meta[key]) for key in ("family", "sentence", "sentence_null", "model_input") if key in meta}
     return Feature(column["name"], column["data_type"], column["description"].strip(), tags)

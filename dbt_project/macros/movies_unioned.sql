@@ -28,6 +28,11 @@
         kaggle.cast_female_representation / 100 as published_cast_female_share,
         kaggle.crew_female_representation / 100 as published_crew_female_share,
 
+        -- known after release only
+        {%- for column in ['vote_average', 'vote_count', 'revenue_usd', 'popularity'] %}
+        coalesce(tmdb.{{ column }}, kaggle.{{ column }}) as {{ column }},
+        {%- endfor %}
+
         -- dates
         coalesce(tmdb.release_date, kaggle.release_date) as release_date,
         kaggle.listed_year,

@@ -1,6 +1,5 @@
 """dbt and Feast over hand-made films: what training gets, what is served and what is live are the same values."""
 
-import gc
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +8,8 @@ import pandas as pd
 import psycopg
 import pytest
 from feast import FeatureStore
-from psycopg_pool import ConnectionPool
 
-from tests.feature_films import FULL_PAYLOAD, ROOT, Project, add_payload, add_rated_film, fill_raw_tables
+from tests.feature_films import FULL_PAYLOAD, Project, add_payload, add_rated_film, fill_raw_tables, open_store
 
 pytestmark = [
     # Feast's and its dependencies' own; none of them is about what we call
@@ -19,7 +17,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-LIVE_THEMES = ("cast", "crew", "production", "text", "genre")
+LIVE_THEMES = ("cast", "crew", "production", "text", "genre", "history")
 FILMS_WITH_AN_ANSWER = (1, 3, 4, 5, 6)
 
 
@@ -35,15 +33,8 @@ def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def store(project: Project) -> Iterator[FeatureStore]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DB_CONNECTION_STRING", project.database_url)
-        opened = FeatureStore(str(ROOT / "feature_repo"))
+    with open_store(project.database_url) as opened:
         yield opened
-        # Feast leaves its connections to the end of the process, which warns of them
-        opened.registry.write_engine.dispose()
-        opened.registry.read_engine.dispose()
-        for pool in [found for found in gc.get_objects() if isinstance(found, ConnectionPool)]:
-            pool.close()
 
 
 def plain(value: Any) -> Any:
@@ -54,7 +45,7 @@ def plain(value: Any) -> Any:
 
 
 def feature_names(store: FeatureStore) -> list[str]:
-    service = store.get_feature_service("movie_bechdel_v1")
+    service = store.get_feature_service("movie_bechdel_history_v1")
     return [field.name for view in service.feature_view_projections for field in view.features]
 
 
@@ -70,13 +61,13 @@ def offline_values(store: FeatureStore, project: Project, movie_id: int) -> dict
     (key,) = project.rows(
         "select movie_id, event_timestamp from features.ftr_movie_cast where movie_id = %s", [movie_id]
     )
-    service = store.get_feature_service("movie_bechdel_v1")
+    service = store.get_feature_service("movie_bechdel_history_v1")
     frame = store.get_historical_features(entity_df=pd.DataFrame([key]), features=service).to_df()
     return {name: plain(value) for name, value in frame.iloc[0].to_dict().items()}
 
 
 def online_values(store: FeatureStore, movie_id: int) -> dict[str, Any]:
-    service = store.get_feature_service("movie_bechdel_v1")
+    service = store.get_feature_service("movie_bechdel_history_v1")
     answer = store.get_online_features(features=service, entity_rows=[{"movie_id": movie_id}]).to_dict()
     return {name: plain(values[0]) for name, values in answer.items()}
 

@@ -7,11 +7,31 @@
         indexes=[{'columns': ['first_name'], 'unique': true}],
     )
 }}
--- Filled anew in place, in one transaction: dbt's own way with a table drops the old one and every live view on it.
--- In schema live, as the views there read it.
+-- Filled anew in place: dbt's own way with a table drops the old one and every view on it, also those that are not
+-- built in this run. In schema live, as the views there read it.
 
-with movies as (
-    select * from {{ ref('int_movies_unioned') }}
+with ratings as (
+    select * from {{ ref('stg_kaggle__movies') }}
+),
+
+first_loads as (
+    select
+        source,
+        min(finished_at) as finished_at
+    from {{ source('raw', 'loads') }}
+    where target = 'raw.movies'
+    group by source
+),
+
+-- only films of their source's first load: what is loaded or looked up later changes no feature of an earlier film
+movies as (
+    select
+        unioned.cast_members,
+        unioned.crew_members
+    from {{ ref('int_movies_unioned') }} as unioned
+    inner join ratings on unioned.movie_id = ratings.movie_id
+    left join first_loads on ratings.source = first_loads.source
+    where first_loads.finished_at is null or ratings.first_loaded_at <= first_loads.finished_at
 ),
 
 credits as (

@@ -23,6 +23,8 @@ unpacked as (
         film.budget,
         film.popularity,
         film.vote_count,
+        film.vote_average,
+        film.revenue,
         film.genres,
         film.production_countries,
         film.production_companies,
@@ -44,6 +46,8 @@ unpacked as (
         budget text,
         popularity text,
         vote_count text,
+        vote_average text,
+        revenue text,
         genres jsonb,
         production_countries jsonb,
         production_companies jsonb,
@@ -76,9 +80,13 @@ renamed as (
         case when runtime ~ '^[1-9][0-9]{0,4}$' then runtime::integer end as runtime_minutes,
         case when budget ~ '^[1-9][0-9]{0,14}(\.[0-9]+)?$' then budget::double precision end as budget_usd,
 
-        -- known after release only; used to rank search results, never as a feature
+        -- known after release only; a film without votes has an average of 0
+        case when revenue ~ '^[1-9][0-9]{0,14}(\.[0-9]+)?$' then revenue::double precision end as revenue_usd,
         case when popularity ~ '^[0-9]+(\.[0-9]+)?$' then popularity::double precision end as popularity,
         case when vote_count ~ '^[0-9]{1,15}(\.[0-9]+)?$' then vote_count::double precision end as vote_count,
+        case
+            when vote_average ~ '^([0-9]|10)(\.[0-9]+)?$' then nullif(vote_average::double precision, 0)
+        end as vote_average,
 
         -- dates and timestamps (UTC); a day that its month does not have runs over instead of failing
         case

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from feast import Entity, FeatureService, FeatureView, ValueType
 from feast.types import Bool, Float64, Int64
 
 from common.errors import FeatureStoreError
@@ -57,12 +58,58 @@ def test_models_without_the_tag_are_none_of_feasts_business(tmp_path: Path) -> N
     assert load_feature_models(write_manifest(tmp_path, model_with(lambda model: model.update(tags=[])))) == ()
 
 
-def test_after_release_views_stay_out_of_the_release_day_service(tmp_path: Path) -> None:
-    late = model_with(lambda model: model.update(name="ftr_movie_reference"))
-    late["columns"]["cast_female_share"]["config"]["meta"]["family"] = "after_release"
-    _, *_, release_day, reference = feast_objects(load_feature_models(write_manifest(tmp_path, MODEL, late)))
-    assert [view.name for view in release_day.feature_view_projections] == ["movie_cast"]
-    assert [view.name for view in reference.feature_view_projections] == ["movie_reference"]
+def of_family(family: str, name: str) -> dict[str, Any]:
+    model = model_with(lambda model: model.update(name=name))
+    model["columns"]["cast_female_share"]["config"]["meta"]["family"] = family
+    return model
+
+
+def test_what_is_known_after_release_stays_out_of_the_release_day_services(tmp_path: Path) -> None:
+    late = of_family("after_release", "ftr_movie_after_release")
+    history = of_family("history", "ftr_movie_history")
+    objects = feast_objects(load_feature_models(write_manifest(tmp_path, MODEL, late, history)))
+    services = {item.name: item for item in objects if isinstance(item, FeatureService)}
+    views = {
+        name: [projection.name for projection in service.feature_view_projections]
+        for name, service in services.items()
+    }
+    assert views["movie_bechdel_v1"] == ["movie_cast"]
+    assert views["movie_bechdel_history_v1"] == ["movie_cast", "movie_history"]
+    assert views["movie_bechdel_anytime_v1"] == ["movie_after_release", "movie_cast", "movie_history"]
+
+
+def test_column_that_is_no_model_input_is_in_its_view_but_in_no_service(tmp_path: Path) -> None:
+    model = copy.deepcopy(MODEL)
+    barred = {**copy.deepcopy(SHARE), "name": "cast_popularity"}
+    barred["config"]["meta"]["model_input"] = False
+    model["columns"]["cast_popularity"] = barred
+    objects = feast_objects(load_feature_models(write_manifest(tmp_path, model)))
+    (view,) = (item for item in objects if isinstance(item, FeatureView))
+    service = next(item for item in objects if item.name == "movie_bechdel_v1")
+    assert [field.name for field in view.features] == ["cast_female_share", "cast_popularity"]
+    assert [field.name for field in service.feature_view_projections[0].features] == ["cast_female_share"]
+
+
+def test_entity_and_key_come_from_the_models_name_and_first_column(tmp_path: Path) -> None:
+    model = model_with(lambda model: model.update(name="ftr_genre_track_record"))
+    key = {**KEY, "name": "genre_name", "data_type": "text"}
+    model["columns"] = {"genre_name": key, **{k: v for k, v in model["columns"].items() if k != "movie_id"}}
+    objects = feast_objects(load_feature_models(write_manifest(tmp_path, model)))
+    (entity,) = (item for item in objects if isinstance(item, Entity))
+    assert (entity.name, entity.join_key, entity.value_type) == ("genre", "genre_name", ValueType.STRING)
+
+
+def test_model_that_does_not_begin_with_its_key_is_refused(tmp_path: Path) -> None:
+    model = model_with(lambda model: model.update(name="ftr_person_track_record"))
+    with pytest.raises(
+        FeatureStoreError, match=r"is movie_id\. It must be the model's key, person_id or person_name"
+    ):
+        load_feature_models(write_manifest(tmp_path, model))
+
+
+def test_built_tables_are_read_where_they_are_published(tmp_path: Path) -> None:
+    model = model_with(lambda model: model.update(schema="build_features"))
+    assert load_feature_models(write_manifest(tmp_path, model))[0].table == "features.ftr_movie_cast"
 
 
 @pytest.mark.parametrize(("data_type", "feast_type"), [("bigint", Int64), ("boolean", Bool)])

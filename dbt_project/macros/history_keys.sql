@@ -1,0 +1,39 @@
+{#-
+    Whose track records a film is asked for. Each macro is a subquery of one film; the tables of track records and the
+    features of a film, historic or live, read their keys here, so that nobody is credited in one and not in the other.
+-#}
+
+{#- Directors and writers: (person_id, is_director, is_writer), each person once. -#}
+{% macro crew_keys(crew_members) %}
+    select
+        (credit.item ->> 'id')::bigint as person_id,
+        {%- for role in ['director', 'writer'] %}
+        bool_or(credit.item ->> 'job' in ('{{ crew_roles()[role] | join("', '") }}')) as is_{{ role }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from jsonb_array_elements({{ crew_members }}) as credit (item)
+    where
+        credit.item ->> 'job' in ('{{ (crew_roles()["director"] + crew_roles()["writer"]) | join("', '") }}')
+        and credit.item ->> 'id' ~ '^[0-9]{1,18}$'
+    group by credit.item ->> 'id'
+{% endmacro %}
+
+{#- The lead actor, who is billed first: (person_id), one row or none. -#}
+{% macro lead_actor_key(cast_members) %}
+    select (billed.item ->> 'id')::bigint as person_id
+    from (
+        select member.item
+        from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
+        where jsonb_typeof(member.item) = 'object'
+        order by
+            case when member.item ->> 'order' ~ '^[0-9]{1,6}$' then (member.item ->> 'order')::integer end,
+            member.position
+        limit 1
+    ) as billed
+    where billed.item ->> 'id' ~ '^[0-9]{1,18}$'
+{% endmacro %}
+
+{#- Names of a list of the film, each once: (name). -#}
+{% macro name_keys(names) %}
+    select distinct listed.name
+    from jsonb_array_elements_text({{ names }}) as listed (name)
+{% endmacro %}

@@ -1,0 +1,1 @@
+{{ movie_history_features(ref('int_movies_unioned')) }}

@@ -1,0 +1,1 @@
+{{ movie_after_release_features(ref('int_movies_live')) }}

@@ -1,0 +1,174 @@
+"""A build that fails or is killed leaves what Feast, training and serving read; the next one completes."""
+
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from feast import FeatureStore
+
+from tests.feature_films import (
+    FULL_PAYLOAD,
+    ROOT,
+    Project,
+    add_payload,
+    add_rated_film,
+    fill_raw_tables,
+    open_store,
+)
+
+pytestmark = [
+    # Feast's and its dependencies' own; none of them is about what we call
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+CONTENT = """
+    select md5(string_agg(film::text, ' ' order by movie_id)) as content
+    from features.ftr_movie_cast as film
+    inner join features.ftr_movie_text using (movie_id)
+    inner join features.ftr_movie_history using (movie_id)
+    inner join marts.dim_movies using (movie_id)
+"""
+ALWAYS_FAILS = "select movie_id from {{ ref('ftr_movie_genre') }}"
+
+
+@pytest.fixture(scope="module")
+def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Hand-made films, built and published, with a dbt project of their own that may be spoiled."""
+    fill_raw_tables(module_database_url)
+    folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
+    built = Project(module_database_url, tmp_path_factory.mktemp("dbt"), folder)
+    built.run()
+    built.publish()
+    return built
+
+
+@pytest.fixture(scope="module")
+def store(project: Project) -> Iterator[FeatureStore]:
+    with open_store(project.database_url) as opened:
+        yield opened
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    return shutil.copytree(
+        ROOT / "dbt_project", folder / "dbt_project", ignore=shutil.ignore_patterns("target", "logs")
+    )
+
+
+def content(project: Project) -> str:
+    """Hash of what is published; it fails where a table is missing."""
+    (row,) = project.rows(CONTENT)
+    return str(row["content"])
+
+
+def live_cast_size(project: Project, movie_id: int) -> int:
+    (row,) = project.rows("select cast_members_count from live.live_movie_cast where movie_id = %s", [movie_id])
+    return int(row["cast_members_count"])
+
+
+def served_cast_size(store: FeatureStore, movie_id: int) -> int | None:
+    answer = store.get_online_features(
+        features=["movie_cast:cast_members_count"], entity_rows=[{"movie_id": movie_id}]
+    )
+    (size,) = answer.to_dict()["cast_members_count"]
+    return size
+
+
+def add_film(project: Project, movie_id: int) -> None:
+    with psycopg.connect(project.database_url) as connection:
+        add_rated_film(connection, movie_id, title=f"Film {movie_id}")
+        add_payload(connection, movie_id, FULL_PAYLOAD)
+
+
+def test_build_with_a_failing_test_publishes_nothing(project: Project) -> None:
+    before = content(project)
+    add_film(project, 11)
+    spoiler = project.folder / "tests" / "always_fails.sql"
+    spoiler.parent.mkdir(exist_ok=True)
+    spoiler.write_text(ALWAYS_FAILS)
+    done = project.dbt("build", "--exclude-resource-type", "unit_test")
+    spoiler.unlink()
+    assert done.returncode == 1
+    assert "Nothing was published, the last good tables stay" in done.stdout
+    assert content(project) == before
+    assert live_cast_size(project, 11) == 4  # the live views go on
+    project.run()
+    assert content(project) != before
+
+
+def test_changed_columns_are_published_with_the_views_that_read_them(project: Project) -> None:
+    """A track record with a new column: its table is made anew, and the live view on it is there afterwards."""
+    macro = project.folder / "macros" / "movie_genre_features.sql"
+    contract = project.folder / "models" / "features" / "ftr_movie_genre.yml"
+    old = macro.read_text(), contract.read_text()
+    macro.write_text(old[0].replace("genre_count\n", "genre_count,\n        1::bigint as genre_new_count\n"))
+    contract.write_text(old[1] + '      - {name: genre_new_count, data_type: bigint, description: "New."}\n')
+    project.run()
+    (row,) = project.rows("select genre_new_count from features.ftr_movie_genre where movie_id = 1")
+    assert row["genre_new_count"] == 1
+    assert project.rows("select genre_new_count from live.live_movie_genre where movie_id = 1") == [row]
+    macro.write_text(old[0])
+    contract.write_text(old[1])
+    project.run()
+    assert "genre_new_count" not in project.rows("select * from features.ftr_movie_genre where movie_id = 1")[0]
+
+
+def test_part_of_the_project_is_published_alone_and_unchanged_rows_are_not_touched(project: Project) -> None:
+    project.run()
+    query = "select movie_id, xmin::text from features.ftr_movie_cast order by movie_id"
+    before = project.rows(query)
+    add_film(project, 12)
+    done = project.dbt(
+        "run", "--select", "stg_kaggle__movies", "stg_tmdb__movies", "int_movies_unioned", "ftr_movie_cast"
+    )
+    assert done.returncode == 0, done.stdout
+    after = project.rows(query)
+    assert [row for row in after if row["movie_id"] != 12] == before
+    assert len(after) == len(before) + 1
+    assert live_cast_size(project, 12) == 4
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_build_leaves_the_last_good_tables_and_the_next_completes(project: Project, seed: int) -> None:
+    project.run()
+    before = content(project)
+    add_film(project, 20 + seed)
+    process = project.start_dbt("build", "--exclude-resource-type", "unit_test")
+    kill_while_it_runs(process, random.Random(seed).uniform(3, 9))
+    assert (
+        len(project.rows("select from features.ftr_movie_cast"))
+        == len(project.rows("select from marts.dim_movies")) + 1
+    )
+    if not project.rows("select from features.ftr_movie_cast where movie_id = %s", [20 + seed]):
+        assert content(project) == before  # all or nothing
+    assert live_cast_size(project, 20 + seed) == 4
+    project.run()
+    assert project.rows("select from features.ftr_movie_cast where movie_id = %s", [20 + seed])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_publishing_leaves_the_last_good_values_online_and_the_next_completes(
+    project: Project, store: FeatureStore, seed: int
+) -> None:
+    project.run()
+    project.publish()
+    add_film(project, 30 + seed)
+    project.run()
+    kill_while_it_runs(project.start_publish(), random.Random(seed).uniform(2, 8))
+    store.refresh_registry()
+    assert served_cast_size(store, 1) == 4
+    project.publish()
+    assert served_cast_size(store, 30 + seed) == 4
+
+
+def kill_while_it_runs(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Let it come some way and end it without a warning."""
+    time.sleep(seconds)
+    process.kill()
+    process.wait()
