@@ -1,0 +1,172 @@
+"""How films fare by year, genre and maker, read from dbt's marts. Nothing is counted here."""
+
+import csv
+import io
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import FeatureStoreError, PlatformError
+from serving.charts import BarChart, LineChart, Share, draw_bars, draw_line
+from serving.database import Database
+
+KEPT_SECONDS = 60.0
+MAX_ROWS = 2_000
+MAX_BARS = 15
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A chart and the mart behind it.
+
+    Attributes:
+        mart: table in the schema `marts`.
+        name_column: what the rows are of: a year or a name.
+        is_over_time: drawn as a line over years, else as bars.
+    """
+
+    title: str
+    text: str
+    mart: str
+    name_column: str
+    is_over_time: bool = False
+    share: str = "pass_rate"
+    low: str = "pass_rate_low"
+    high: str = "pass_rate_high"
+    count: str = "films_count"
+
+    @property
+    def query(self) -> str:
+        """All columns of the mart, in the chart's order: years, or the names with the most films first."""
+        order = f'"{self.name_column}"' if self.is_over_time else f'"{self.count}" desc, "{self.name_column}"'
+        return f'select * from marts."{self.mart}" order by {order} limit {MAX_ROWS}'  # noqa: S608 - constants
+
+
+TRENDS: Mapping[str, Trend] = {
+    "year": Trend(
+        "Pass rate by year",
+        "Share of rated films that pass, by year of release, with its 95 % interval.",
+        "fct_pass_rate_by_year",
+        "year",
+        is_over_time=True,
+    ),
+    "decade": Trend("Pass rate by decade", "The same, in steps of ten years.", "fct_pass_rate_by_decade", "decade"),
+    "genre": Trend("Pass rate by genre", "A film counts for each of its genres.", "fct_pass_rate_by_genre", "genre"),
+    "country": Trend(
+        "Pass rate by country", "Countries of production with enough films.", "fct_pass_rate_by_country", "country"
+    ),
+    "studio": Trend(
+        "Pass rate by studio", "Production companies with enough films.", "fct_pass_rate_by_studio", "studio"
+    ),
+    "director": Trend(
+        "Pass rate by director", "Directors with enough rated films.", "fct_pass_rate_by_director", "director"
+    ),
+    "women": Trend(
+        "Women in casts over time",
+        "Mean share of women among the cast members whose gender is known, by year of release.",
+        "fct_cast_female_share_by_year",
+        "year",
+        is_over_time=True,
+        share="cast_female_share",
+        low="cast_female_share_low",
+        high="cast_female_share_high",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class DrawnTrend:
+    """A chart ready to be shown; `missing` says why there is none."""
+
+    name: str
+    trend: Trend
+    chart: LineChart | BarChart | None = None
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    missing: str = ""
+
+
+class Trends:
+    """Reads the marts, each at most once in KEPT_SECONDS."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, list[dict[str, Any]]]] = {}
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a chart's mart.
+
+        Raises:
+            FeatureStoreError: the mart is not built.
+            DatabaseError: PostgreSQL cannot answer.
+        """
+        with self._lock:
+            read_at, rows = self._kept.get(name, (float("-inf"), []))
+            if time.monotonic() - read_at > KEPT_SECONDS:
+                rows = self._database.fetch(TRENDS[name].query)
+                self._kept[name] = (time.monotonic(), rows)
+            return rows
+
+    def read_all(self) -> list[DrawnTrend]:
+        """Every chart, in the order of the page."""
+        return [self._draw(name, trend) for name, trend in TRENDS.items()]
+
+    def _draw(self, name: str, trend: Trend) -> DrawnTrend:
+        try:
+            rows = self.read(name)
+        except FeatureStoreError:
+            return DrawnTrend(name, trend, missing=f"marts.{trend.mart} is not built yet. Run: make init-infra")
+        except PlatformError as error:
+            return DrawnTrend(name, trend, missing=str(error))
+        shares = [_read_share(trend, row) for row in rows if row[trend.share] is not None]
+        if not shares:
+            return DrawnTrend(name, trend, missing="No rated films are loaded yet. Run: make download-data")
+        draw = draw_line if trend.is_over_time else draw_bars
+        chart = draw(shares if trend.is_over_time else shares[:MAX_BARS], of=trend.title)
+        columns = list(rows[0])
+        return DrawnTrend(
+            name,
+            trend,
+            chart,
+            [column.replace("_", " ") for column in columns],
+            [[_write(row[column]) for column in columns] for row in rows],
+        )
+
+
+def write_csv(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """A mart's rows as CSV with a head."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180
+    columns = list(rows[0]) if rows else [TRENDS[name].name_column]
+    writer.writerow(columns)
+    writer.writerows([_disarm(row[column]) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _read_share(trend: Trend, row: Mapping[str, Any]) -> Share:
+    def number(column: str) -> float | None:
+        value = row.get(column)
+        return None if value is None else float(value)
+
+    count = row.get(trend.count)
+    return Share(
+        name=str(row[trend.name_column]),
+        value=float(row[trend.share]),
+        low=number(trend.low),
+        high=number(trend.high),
+        count=None if count is None else int(count),
+    )
+
+
+def _write(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _disarm(value: Any) -> Any:
+    """A text that a spreadsheet would take as a formula, as a text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
