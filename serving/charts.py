@@ -161,7 +161,9 @@ def draw_line(shares: Sequence[Share], *, of: str) -> LineChart:
         band=" ".join([*upper, *reversed(lower)]),
         points=tuple(
             Point(
-                round(LEFT + WIDTH * across(year) / 100, 2), round(TOP + HEIGHT * down(share.value) / 100, 2), _say(share)
+                round(LEFT + WIDTH * across(year) / 100, 2),
+                round(TOP + HEIGHT * down(share.value) / 100, 2),
+                _say(share),
             )
             for year, share in zip(years, ordered, strict=True)
         ),
@@ -180,7 +182,7 @@ def draw_bars(shares: Sequence[Share], *, of: str) -> BarChart:
             Bar(
                 name=share.name,
                 value=_percent(share.value),
-                label=f"{share.value:.0%}" + (f" of {share.count:,}" if share.count is not None else ""),
+                label=f"{100 * share.value:.0f} %" + (f" of {share.count:,}" if share.count is not None else ""),
                 low=None if share.low is None else _percent(share.low),
                 high=None if share.high is None else _percent(share.high),
             )
@@ -196,9 +198,11 @@ def _ticks(first: int, last: int) -> list[int]:
 
 
 def _say(share: Share) -> str:
-    interval = f", {share.low:.0%} to {share.high:.0%}" if share.low is not None and share.high is not None else ""
+    interval = ""
+    if share.low is not None and share.high is not None:
+        interval = f", {100 * share.low:.0f} to {100 * share.high:.0f} %"
     films = f", {share.count:,} films" if share.count is not None else ""
-    return f"{share.name}: {share.value:.0%}{interval}{films}"
+    return f"{share.name}: {100 * share.value:.0f} %{interval}{films}"
 
 
 def _percent(value: float) -> float:

@@ -65,10 +65,13 @@ class Database:
         Raises:
             DatabaseError, FeatureStoreError: as `fetch()`.
         """
-        with self._translated(), self._open_pool().connection(timeout=WAIT_SECONDS) as connection:
-            with connection.transaction(force_rollback=True):
-                connection.execute("set local lock_timeout = '2s'")
-                yield Rehearsal(connection)
+        with (
+            self._translated(),
+            self._open_pool().connection(timeout=WAIT_SECONDS) as connection,
+            connection.transaction(force_rollback=True),
+        ):
+            connection.execute("set local lock_timeout = '2s'")
+            yield Rehearsal(connection)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

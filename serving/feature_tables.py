@@ -53,7 +53,7 @@ def read_features(database: Database, names: Sequence[str], *, condition: str, l
         select chosen.*, {selected} from chosen {joins}
         """
     ).format(
-        condition=sql.SQL(condition),  # type: ignore[arg-type]  # a constant of ours
+        condition=sql.SQL(condition),  # a constant of ours
         limit=sql.Literal(limit),
         selected=sql.SQL(", ").join(selected) if selected else sql.SQL("1"),
         joins=sql.SQL(" ").join(joins),

@@ -1,4 +1,4 @@
-"""What is known about the champion: its evaluation from MLflow, its reliability on films it never saw, its history."""
+"""The champion's evaluation from MLflow, its reliability on films it never saw, and its history."""
 
 import json
 import logging
@@ -112,8 +112,10 @@ class ModelReports:
         return None
 
     def _client(self) -> Any:
-        from mlflow import MlflowClient  # imported late: it takes seconds
+        from mlflow import MlflowClient, environment_variables  # imported late: it takes seconds
 
+        environment_variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(1)  # a page cannot wait for minutes
+        environment_variables.MLFLOW_HTTP_REQUEST_TIMEOUT.set(10)
         return MlflowClient(self._tracking_uri)
 
     def _read_evaluation(self, run_id: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The pages for people: a search, an answer that one can read, and the state of the platform behind it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -288,7 +288,7 @@ def _render(template: str, status: int = 200, **facts: Any) -> Response:
 
 
 @pages.app_context_processor
-def _add_asset() -> Mapping[str, Any]:
+def _add_asset() -> dict[str, Any]:
     return {"asset": asset}
 
 
@@ -335,7 +335,10 @@ def _films_to_try() -> list[SimilarFilm]:
     )
     return [
         SimilarFilm(
-            row["movie_id"], row["title"], row["year"], None if row["is_synthetic"] else poster_url(row["poster_path"])
+            row["movie_id"],
+            row["title"],
+            row["year"],
+            None if row["is_synthetic"] else poster_url(row["poster_path"]),
         )
         for row in rows
     ]
@@ -373,7 +376,7 @@ def _invalid(error: ValidationError) -> Problem:
 
 def _no_model() -> str | None:
     try:
-        services().champions.current()
+        _parts().similar.begin(services().champions.current())  # ready when the first film is asked for
     except ModelNotReadyError as error:
         return str(error)
     return None

@@ -1,4 +1,4 @@
-"""The road from films to answers as it stands now: counts, ages and faults of each station, for the platform's page."""
+"""The road from films to answers as it stands now: counts, ages and faults of each station."""
 
 import json
 import threading
@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from psycopg import sql
+
 from common.errors import PlatformError
 from common.settings import ROOT
 from serving.database import Database
 
 RUN_RESULTS = ROOT / "dbt_project" / "target" / "run_results.json"
 KEPT_SECONDS = 10.0  # counting all rows takes longer than a page should
+HOW_TO_BUILD = "Run: make init-infra"
 GOOD_RESULTS = ("success", "pass", "no-op", "skipped")
 
 
@@ -90,14 +93,16 @@ class PlatformState:
             Fact("quarantined rows", f"{row['films_rejected']:,} films, {row['answers_rejected']:,} answers"),
         )
         if not row["films"]:
-            return Station("Raw films", "ingestion/", facts, "warning", "No films are loaded. Run: make download-data")
+            return Station(
+                "Raw films", "ingestion/", facts, "warning", "No films are loaded. Run: make download-data"
+            )
         return Station("Raw films", "ingestion/", facts)
 
     def _look_at_dbt(self) -> Station:
         try:
             report = json.loads(self._run_results.read_bytes())
         except (OSError, ValueError):
-            return _empty("dbt", "dbt_project/", "No build is recorded on this machine. Run: make init-infra")
+            return _empty("dbt", "dbt_project/", "No build is recorded on this machine.")
         counts = Counter(
             (result["unique_id"].split(".")[0], result["status"] in GOOD_RESULTS) for result in report["results"]
         )
@@ -112,32 +117,29 @@ class PlatformState:
         return Station("dbt", "dbt_project/", facts)
 
     def _look_at_features(self) -> Station:
-        return self._look_at_tables(
-            "Feature tables", "dbt_project/models/features/", schema="features", prefix="ftr_", stamp="created_timestamp"
-        )
-
-    def _look_at_online(self) -> Station:
-        return self._look_at_tables(
-            "Feast online store", "feature_repo/, feast_stores/", schema="online", prefix="bechdel_", stamp="_created_ts"
-        )
-
-    def _look_at_tables(self, name: str, folder: str, *, schema: str, prefix: str, stamp: str) -> Station:
+        name, folder = "Feature tables", "dbt_project/models/features/"
         tables = self._database.fetch(
             """
-            select table_name from information_schema.columns
-            where table_schema = %s and column_name = %s and starts_with(table_name, %s) order by table_name
-            """,
-            [schema, stamp, prefix],
+            select table_name from information_schema.tables
+            where table_schema = 'features' and starts_with(table_name, 'ftr_') order by table_name
+            """
         )
-        facts = []
-        for table in (row["table_name"] for row in tables):
-            [row] = self._database.fetch(
-                f'select count(*) as films, max("{stamp}") as written_at from "{schema}"."{table}"'  # noqa: S608 - a catalogue's name
-            )
-            facts.append(Fact(table.removeprefix(prefix), f"{row['films']:,} rows", age(row["written_at"])))
-        if not facts:
-            return _empty(name, folder, "Nothing is here yet. Run: make init-infra")
-        return Station(name, folder, tuple(facts))
+        facts = [self._count(row["table_name"]) for row in tables]
+        return Station(name, folder, facts) if facts else _empty(name, folder, f"No features yet. {HOW_TO_BUILD}")
+
+    def _count(self, table: str) -> Fact:
+        name = sql.Identifier("features", table)
+        [row] = self._database.fetch(sql.SQL("select count(*) as films from {}").format(name).as_string(None))
+        return Fact(table.removeprefix("ftr_"), f"{row['films']:,} rows")
+
+    def _look_at_online(self) -> Station:
+        """What publish.py recorded: rows and the time they were materialized."""
+        name, folder = "Feast online store", "feature_repo/, feast_stores/"
+        rows = self._database.fetch(
+            "select feature_view, row_count, published_at from online.published order by feature_view"
+        )
+        facts = [Fact(r["feature_view"], f"{r['row_count']:,} rows", age(r["published_at"])) for r in rows]
+        return Station(name, folder, facts) if facts else _empty(name, folder, f"Nothing is there. {HOW_TO_BUILD}")
 
 
 def age(moment: datetime | None) -> str:

@@ -71,11 +71,16 @@ class SimilarFilms:
         finally:
             self._lock.release()
 
+    def begin(self, champion: Champion) -> None:
+        """Build the space in the background unless it is there."""
+        if not self._is_ready(champion):
+            threading.Thread(target=self.warm_up, args=[champion], name="similar", daemon=True).start()
+
     def nearest(self, champion: Champion, tmdb_id: int) -> list[SimilarFilm]:
         """The nearest films that pass, nearest first; empty while the space is being built or the film is unknown."""
         space = self._space
         if space is None or not self._is_ready(champion):
-            threading.Thread(target=self.warm_up, args=[champion], name="similar", daemon=True).start()
+            self.begin(champion)
             return []
         if not space.films:
             return []
@@ -93,9 +98,7 @@ class SimilarFilms:
         live = self._live.read([tmdb_id], space.names)
         if tmdb_id in live:
             return live[tmdb_id]
-        rows = read_features(
-            self._database, space.names, condition=f"movies.movie_id = {int(tmdb_id)}", limit=1
-        )
+        rows = read_features(self._database, space.names, condition=f"movies.movie_id = {int(tmdb_id)}", limit=1)
         return rows[0] if rows else None
 
     def _build(self, champion: Champion) -> _Space:
@@ -126,4 +129,5 @@ def _as_matrix(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> NDArr
 def _scale(
     matrix: NDArray[np.float32], middle: NDArray[np.float32], spread: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    return np.nan_to_num(np.clip((matrix - middle) / spread, -CLIP, CLIP), nan=0.0).astype(np.float32)
+    scaled: NDArray[np.float32] = np.nan_to_num(np.clip((matrix - middle) / spread, -CLIP, CLIP)).astype(np.float32)
+    return scaled

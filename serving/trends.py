@@ -15,6 +15,7 @@ from serving.database import Database
 KEPT_SECONDS = 60.0
 MAX_ROWS = 2_000
 MAX_BARS = 15
+MIN_FILMS = 5  # a year with fewer would jump between 0 and 100 %; the table has it all the same
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Trend:
 TRENDS: Mapping[str, Trend] = {
     "year": Trend(
         "Pass rate by year",
-        "Share of rated films that pass, by year of release, with its 95 % interval.",
+        "Share of rated films that pass, by year of release, with its 95 % interval. "
+        "Years with fewer than 5 films are in the table only.",
         "fct_pass_rate_by_year",
         "year",
         is_over_time=True,
@@ -122,6 +124,7 @@ class Trends:
         except PlatformError as error:
             return DrawnTrend(name, trend, missing=str(error))
         shares = [_read_share(trend, row) for row in rows if row[trend.share] is not None]
+        shares = [share for share in shares if not trend.is_over_time or (share.count or MIN_FILMS) >= MIN_FILMS]
         if not shares:
             return DrawnTrend(name, trend, missing="No rated films are loaded yet. Run: make download-data")
         draw = draw_line if trend.is_over_time else draw_bars

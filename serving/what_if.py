@@ -119,8 +119,8 @@ def _identity(item: Mapping[str, Any], position: int) -> str:
 
 
 def _write(rehearsal: Rehearsal, tmdb_id: int, payload: dict[str, Any], members: list[Any]) -> None:
-    credits = payload.get("credits")
-    changed = {**payload, "credits": {**(credits if isinstance(credits, dict) else {}), "cast": members}}
+    known = payload.get("credits")
+    changed = {**payload, "credits": {**(known if isinstance(known, dict) else {}), "cast": members}}
     rehearsal.fetch(
         """
         insert into raw.tmdb_movies (tmdb_id, payload, source, is_synthetic, payload_hash, fetched_at, loaded_at)
