@@ -75,6 +75,23 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A share in a grid; `shade` is 0 to 9."""
+
+    label: str
+    shade: int
+    count: int | None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Shares by name and decade; None where nothing is known."""
+
+    columns: tuple[int, ...]
+    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+
+
+@dataclass(frozen=True)
 class Scale:
     """The probability's place between the zones, in percent."""
 
@@ -189,6 +206,21 @@ def draw_bars(shares: Sequence[Share], *, of: str) -> BarChart:
             for share in shares
         ),
     )
+
+
+def draw_grid(shares: Sequence[tuple[Share, int]]) -> Grid:
+    """Names down, decades across.
+
+    Args:
+        shares: each with its decade.
+    """
+    decades = tuple(sorted({decade for _, decade in shares}))
+    cells = {
+        (share.name, decade): Cell(f"{100 * share.value:.0f}", min(int(share.value * 10), 9), share.count)
+        for share, decade in shares
+    }
+    names = sorted({share.name for share, _ in shares})
+    return Grid(decades, tuple((name, tuple(cells.get((name, decade)) for decade in decades)) for name in names))
 
 
 def _ticks(first: int, last: int) -> list[int]:

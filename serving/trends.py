@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from common.errors import FeatureStoreError, PlatformError
-from serving.charts import BarChart, LineChart, Share, draw_bars, draw_line
+from serving.charts import BarChart, Grid, LineChart, Share, draw_bars, draw_grid, draw_line
 from serving.database import Database
 
 KEPT_SECONDS = 60.0
@@ -25,23 +25,24 @@ class Trend:
     Attributes:
         mart: table in the schema `marts`.
         name_column: what the rows are of: a year or a name.
-        is_over_time: drawn as a line over years, else as bars.
+        kind: a line over years, bars, or a grid of names by decades.
     """
 
     title: str
     text: str
     mart: str
     name_column: str
-    is_over_time: bool = False
-    share: str = "pass_rate"
-    low: str = "pass_rate_low"
-    high: str = "pass_rate_high"
+    kind: Literal["line", "bars", "grid"] = "bars"
+    share: str = "pass_share"
+    low: str = "pass_low_share"
+    high: str = "pass_high_share"
     count: str = "films_count"
 
     @property
     def query(self) -> str:
         """All columns of the mart, in the chart's order: years, or the names with the most films first."""
-        order = f'"{self.name_column}"' if self.is_over_time else f'"{self.count}" desc, "{self.name_column}"'
+        by_name, by_count = f'"{self.name_column}"', f'"{self.count}" desc, "{self.name_column}"'
+        order = {"line": by_name, "grid": f"{by_name}, decade", "bars": by_count}[self.kind]
         return f'select * from marts."{self.mart}" order by {order} limit {MAX_ROWS}'  # noqa: S608 - constants
 
 
@@ -50,30 +51,39 @@ TRENDS: Mapping[str, Trend] = {
         "Pass rate by year",
         "Share of rated films that pass, by year of release, with its 95 % interval. "
         "Years with fewer than 5 films are in the table only.",
-        "fct_pass_rate_by_year",
+        "agg_pass_rate_by_year",
         "year",
-        is_over_time=True,
-    ),
-    "decade": Trend("Pass rate by decade", "The same, in steps of ten years.", "fct_pass_rate_by_decade", "decade"),
-    "genre": Trend("Pass rate by genre", "A film counts for each of its genres.", "fct_pass_rate_by_genre", "genre"),
-    "country": Trend(
-        "Pass rate by country", "Countries of production with enough films.", "fct_pass_rate_by_country", "country"
-    ),
-    "studio": Trend(
-        "Pass rate by studio", "Production companies with enough films.", "fct_pass_rate_by_studio", "studio"
-    ),
-    "director": Trend(
-        "Pass rate by director", "Directors with enough rated films.", "fct_pass_rate_by_director", "director"
+        kind="line",
     ),
     "women": Trend(
         "Women in casts over time",
         "Mean share of women among the cast members whose gender is known, by year of release.",
-        "fct_cast_female_share_by_year",
+        "agg_pass_rate_by_year",
         "year",
-        is_over_time=True,
-        share="cast_female_share",
-        low="cast_female_share_low",
-        high="cast_female_share_high",
+        kind="line",
+        share="mean_cast_female_share",
+        low="",
+        high="",
+        count="known_casts_count",
+    ),
+    "genre": Trend(
+        "Pass rate by genre and decade",
+        "A film counts in each of its genres. Cells of fewer than 5 films are left empty.",
+        "agg_pass_rate_by_genre_and_decade",
+        "genre_name",
+        kind="grid",
+    ),
+    "country": Trend(
+        "Pass rate by country",
+        "Countries of production with enough films.",
+        "agg_pass_rate_by_country",
+        "country_name",
+    ),
+    "studio": Trend(
+        "Pass rate by studio", "Production companies with enough films.", "agg_pass_rate_by_studio", "studio_name"
+    ),
+    "director": Trend(
+        "Pass rate by director", "Directors with enough rated films.", "agg_pass_rate_by_director", "director_name"
     ),
 }
 
@@ -84,7 +94,7 @@ class DrawnTrend:
 
     name: str
     trend: Trend
-    chart: LineChart | BarChart | None = None
+    chart: LineChart | BarChart | Grid | None = None
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     missing: str = ""
@@ -123,12 +133,18 @@ class Trends:
             return DrawnTrend(name, trend, missing=f"marts.{trend.mart} is not built yet. Run: make init-infra")
         except PlatformError as error:
             return DrawnTrend(name, trend, missing=str(error))
-        shares = [_read_share(trend, row) for row in rows if row[trend.share] is not None]
-        shares = [share for share in shares if not trend.is_over_time or (share.count or MIN_FILMS) >= MIN_FILMS]
-        if not shares:
-            return DrawnTrend(name, trend, missing="No rated films are loaded yet. Run: make download-data")
-        draw = draw_line if trend.is_over_time else draw_bars
-        chart = draw(shares if trend.is_over_time else shares[:MAX_BARS], of=trend.title)
+        rows = [row for row in rows if row[trend.share] is not None]
+        shown = [row for row in rows if trend.kind == "bars" or row[trend.count] >= MIN_FILMS]
+        if not shown:
+            return DrawnTrend(name, trend, missing="Too few rated films are loaded. Run: make download-data")
+        shares = [_read_share(trend, row) for row in shown]
+        chart: LineChart | BarChart | Grid
+        if trend.kind == "line":
+            chart = draw_line(shares, of=trend.title)
+        elif trend.kind == "grid":
+            chart = draw_grid([(share, row["decade"]) for share, row in zip(shares, shown, strict=True)])
+        else:
+            chart = draw_bars(shares[:MAX_BARS], of=trend.title)
         columns = list(rows[0])
         return DrawnTrend(
             name,

@@ -103,11 +103,15 @@ def _film(film: Film) -> dict[str, Any]:
 
 
 def _read_mart(query: str) -> list[dict[str, Any]]:
-    shares = {"films_count": 40, "pass_rate": 0.5, "pass_rate_low": 0.35, "pass_rate_high": 0.65}
-    if "fct_pass_rate_by_year" in query:
-        return [{"year": year, **shares, "pass_rate": (year - 1900) / 150} for year in range(1970, 2020)]
-    if "fct_pass_rate_by_genre" in query:
-        return [{"genre": name, **shares} for name in ("Drama", "=cmd()", "Comedy")]
+    shares = {"films_count": 40, "pass_share": 0.5, "pass_low_share": 0.35, "pass_high_share": 0.65}
+    if "agg_pass_rate_by_year" in query:
+        women = {"mean_cast_female_share": 0.35, "known_casts_count": 30}
+        return [{"year": year, **shares, **women, "pass_share": (year - 1900) / 150} for year in range(1970, 2020)]
+    if "agg_pass_rate_by_genre_and_decade" in query:
+        names = ("Drama", "=cmd()", "Comedy")
+        return [{"genre_name": name, "decade": decade, **shares} for name in names for decade in (1990, 2000)]
+    if "agg_pass_rate_by_country" in query:
+        return [{"country_name": name, **shares} for name in ("Sweden", "Japan")]
     return []
 
 

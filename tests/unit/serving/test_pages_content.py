@@ -79,7 +79,7 @@ def test_what_if_of_a_film_without_cast_says_why_not(client: FlaskClient) -> Non
 def test_chart_without_its_mart_says_so_and_the_others_stand(client: FlaskClient) -> None:
     page = client.get("/trends").text
 
-    assert "No rated films are loaded yet" in page
+    assert "Too few rated films are loaded" in page
     assert "<polyline" in page
 
 
@@ -87,7 +87,7 @@ def test_csv_has_the_marts_columns_and_no_formula(client: FlaskClient) -> None:
     answer = client.get("/trends/genre.csv")
 
     assert answer.mimetype == "text/csv"
-    assert answer.text.splitlines()[0].startswith("genre,films_count,pass_rate")
+    assert answer.text.splitlines()[0].startswith("genre_name,decade,films_count,pass_share")
     assert "'=cmd()" in answer.text
     assert client.get("/trends/nonsense.csv").status_code == 404
 
