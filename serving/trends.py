@@ -15,6 +15,8 @@ from serving.database import Database
 KEPT_SECONDS = 60.0
 MAX_ROWS = 2_000
 MAX_BARS = 15
+MAX_YEARS = 150  # in a page's table, which keeps the page under 150 kB; the CSV has every row
+MAX_NAMES = 40
 MIN_FILMS = 5  # a year with fewer would jump between 0 and 100 %; the table has it all the same
 
 
@@ -37,6 +39,11 @@ class Trend:
     low: str = "pass_low_share"
     high: str = "pass_high_share"
     count: str = "films_count"
+
+    @property
+    def columns(self) -> list[str]:
+        """What the page's table shows."""
+        return [name for name in (self.name_column, self.count, self.share, self.low, self.high) if name]
 
     @property
     def query(self) -> str:
@@ -97,6 +104,7 @@ class DrawnTrend:
     chart: LineChart | BarChart | Grid | None = None
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
+    row_count: int = 0
     missing: str = ""
 
 
@@ -145,14 +153,22 @@ class Trends:
             chart = draw_grid([(share, row["decade"]) for share, row in zip(shares, shown, strict=True)])
         else:
             chart = draw_bars(shares[:MAX_BARS], of=trend.title)
-        columns = list(rows[0])
+        columns = trend.columns
         return DrawnTrend(
             name,
             trend,
             chart,
             [column.replace("_", " ") for column in columns],
-            [[_write(row[column]) for column in columns] for row in rows],
+            [[_write(row[column]) for column in columns] for row in _select_rows(trend, rows)],
+            len(rows),
         )
+
+
+def _select_rows(trend: Trend, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the page's table shows: every year, the names with the most films; a grid is its own table."""
+    if trend.kind == "grid":
+        return []
+    return rows[-MAX_YEARS:] if trend.kind == "line" else rows[:MAX_NAMES]
 
 
 def write_csv(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
