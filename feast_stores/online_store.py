@@ -4,6 +4,7 @@ Differences to Feast's own: values past their ttl are not served (their status s
 replaces a newer one, a lost connection is replaced, and an empty key finds nothing instead of raising.
 """
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ import psycopg
 from feast import Entity, FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.utils.postgres.postgres_config import ConnectionType
+from feast.online_response import OnlineResponse
 from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -23,6 +25,7 @@ from psycopg_pool import ConnectionPool
 
 from feast_stores.connection import ConnectionConfig, ensure_schema
 from feast_stores.online_read import EPOCH, Answer, ViewRead, key_arrays, read_query, split_answers
+from feast_stores.online_response import QuickOnlineResponse
 from feast_stores.online_write import Row, write_rows
 from feast_stores.wide_table import WideTable
 
@@ -44,6 +47,10 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
         self._queries: dict[tuple[Any, ...], str] = {}
 
     # reading
+
+    def get_online_features(self, *args: Any, **kwargs: Any) -> OnlineResponse:
+        response = super().get_online_features(*args, **kwargs)
+        return QuickOnlineResponse(response.proto, response._feature_types)
 
     def online_read(
         self,
@@ -143,6 +150,11 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
         with pool.connection() as connection, connection.transaction():
             yield connection
 
+    def close(self) -> None:
+        """Give the connections back; the next call opens new ones."""
+        while self._pools:
+            self._pools.popitem()[1].close()
+
     def _pool(self, config: RepoConfig) -> "ConnectionPool[psycopg.Connection[Any]]":
         settings = config.online_store
         pool = self._pools.get(settings.connection)
@@ -154,6 +166,7 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
                 kwargs={"autocommit": True, "options": "-c timezone=UTC -c plan_cache_mode=force_generic_plan"},
                 open=True,
             )
+            weakref.finalize(self, pool.close)  # Feast has no moment at which a store is closed
         return pool
 
 

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from common.embedded_postgres import EmbeddedPostgres
 from common.migrations import migrate
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The same cases in every run, and no deadline: the machines that run this are noisy.
+hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("repeatable")
 
 
 def free_port() -> int:
@@ -38,7 +43,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_port())
     server.start()
     yield server.url
-    server.stop()
+    server.delete()
 
 
 @pytest.fixture(scope="session")
