@@ -77,6 +77,21 @@ class Database:
             return [row for cursor in cursors for row in cursor.fetchall()]
 
     @contextmanager
+    def rehearse(self) -> Iterator["Rehearsal"]:
+        """A transaction that is rolled back whatever happens.
+
+        Raises:
+            DatabaseError, FeatureStoreError: as `fetch()`.
+        """
+        with (
+            self._translated(),
+            self._open_pool().connection(timeout=WAIT_SECONDS) as connection,
+            connection.transaction(force_rollback=True),
+        ):
+            connection.execute("set local lock_timeout = '2s'")
+            yield Rehearsal(connection)
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         """psycopg's errors as ours."""
         try:
@@ -115,3 +130,19 @@ class Database:
                     name="serving",
                 )
             return self._pool
+
+
+class Rehearsal:
+    """Statements on one connection whose transaction is never kept: to ask what would follow from a change."""
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._connection = connection
+
+    def fetch(self, query: str, parameters: Sequence[Any] | None = None) -> list[Row]:
+        """As `Database.fetch()`, seeing what was changed before."""
+        cursor = self._connection.execute(query, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
+        """As `Database.fetch_for_each()`, seeing what was changed before."""
+        return [row for key in keys for row in self._connection.execute(query, {"key": key}).fetchall()]

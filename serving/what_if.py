@@ -1,0 +1,131 @@
+"""What if the cast were other people? The film with other genders takes the road of every live film.
+
+Nothing is recomputed here: the changed cast is written into the landing table, dbt's live views give its features
+by the SQL that they always use, and the transaction is rolled back (docs/decisions/0060-what-if.md).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from psycopg.types.json import Jsonb
+
+from common.errors import MovieNotFoundError
+from serving.champion import Champion
+from serving.database import Database, Rehearsal
+from serving.features_live import LiveFeatures
+from serving.film_details import CODES, Gender, Person, order_cast
+
+TOP = 10
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A film as it is and as it might be, judged by the same model.
+
+    Attributes:
+        before: P(pass) with the cast as it is.
+        after: P(pass) with the changed cast.
+        verdict: what the model says about the changed cast.
+        genders: of the top-billed, by their position in the source's list.
+        changed: how many people got another gender than they have.
+    """
+
+    before: float
+    after: float
+    verdict: str
+    genders: Mapping[int, Gender]
+    changed: int
+
+    @property
+    def points(self) -> float:
+        """How far the probability moved, in percentage points."""
+        return 100 * (self.after - self.before)
+
+
+def imagine(
+    database: Database,
+    champion: Champion,
+    tmdb_id: int,
+    *,
+    wished: Mapping[int, Gender],
+    preset: str = "",
+) -> WhatIf:
+    """Ask the model about a film whose top-billed people had other genders.
+
+    Args:
+        wished: genders by position in the source's list; who is not named keeps theirs.
+        preset: `swap` turns women into men and men into women, `women` makes all ten women.
+
+    Raises:
+        MovieNotFoundError: the film or its cast is not known.
+        DatabaseError, FeatureStoreError: the features cannot be computed.
+    """
+    with database.rehearse() as rehearsal:
+        payload, members = _read_film(rehearsal, tmdb_id)
+        top = order_cast(members)[:TOP]
+        genders = {person.position: _choose(person, wished, preset) for person in top}
+        live = LiveFeatures(rehearsal)  # type: ignore[arg-type]  # has the two methods that it uses
+        names = champion.scorer.feature_names
+        _write(rehearsal, tmdb_id, payload, members)
+        rows = [live.read([tmdb_id], names)[tmdb_id]]
+        _write(rehearsal, tmdb_id, payload, _recast(members, top, genders))
+        rows.append(live.read([tmdb_id], names)[tmdb_id])
+    before, after = champion.scorer.probabilities(champion.scorer.encode(rows))[:, 3].tolist()
+    changed = sum(genders[person.position] != person.gender for person in top)
+    return WhatIf(before, after, champion.scorer.verdict(after), genders, changed)
+
+
+def _read_film(rehearsal: Rehearsal, tmdb_id: int) -> tuple[dict[str, Any], list[Any]]:
+    rows = rehearsal.fetch(
+        """
+        select answers.payload, coalesce(tmdb.cast_members, kaggle.cast_members) as cast_members
+        from (values (%s::bigint)) as asked (film)
+        left join raw.tmdb_movies as answers on answers.tmdb_id = asked.film
+        left join staging.stg_tmdb__movies as tmdb on tmdb.movie_id = asked.film
+        left join staging.stg_kaggle__movies as kaggle on kaggle.movie_id = asked.film
+        """,
+        [tmdb_id],
+    )
+    if not rows or not rows[0]["cast_members"]:
+        raise MovieNotFoundError(f"The cast of film {tmdb_id} is not known, so there is nobody to change.")
+    payload = rows[0]["payload"]
+    return (payload if isinstance(payload, dict) else {"id": tmdb_id}), rows[0]["cast_members"]
+
+
+def _choose(person: Person, wished: Mapping[int, Gender], preset: str) -> Gender:
+    if preset == "women":
+        return "woman"
+    if preset == "swap":
+        opposite: Mapping[Gender, Gender] = {"woman": "man", "man": "woman"}
+        return opposite.get(person.gender, person.gender)
+    return wished.get(person.position, person.gender)
+
+
+def _recast(members: list[Any], top: tuple[Person, ...], genders: Mapping[int, Gender]) -> list[Any]:
+    """The cast with the wished genders, also where a person is listed twice."""
+    by_identity = {_identity(members[person.position], person.position): genders[person.position] for person in top}
+
+    def change(position: int, item: Any) -> Any:
+        wish = by_identity.get(_identity(item, position)) if isinstance(item, dict) else None
+        return {**item, "gender": CODES[wish]} if wish else item
+
+    return [change(position, item) for position, item in enumerate(members)]
+
+
+def _identity(item: Mapping[str, Any], position: int) -> str:
+    return str(item.get("id", f"position {position}"))
+
+
+def _write(rehearsal: Rehearsal, tmdb_id: int, payload: dict[str, Any], members: list[Any]) -> None:
+    known = payload.get("credits")
+    changed = {**payload, "credits": {**(known if isinstance(known, dict) else {}), "cast": members}}
+    rehearsal.fetch(
+        """
+        insert into raw.tmdb_movies (tmdb_id, payload, source, is_synthetic, payload_hash, fetched_at, loaded_at)
+        values (%s, %s, 'file', false, 'what if', now(), now())
+        on conflict (tmdb_id) do update set payload = excluded.payload
+        """,
+        [tmdb_id, Jsonb(changed, dumps=orjson.dumps)],
+    )

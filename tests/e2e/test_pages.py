@@ -1,0 +1,219 @@
+"""The pages in a real browser: one server with films in memory, one Chromium."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+from werkzeug.serving import make_server
+
+from tests.e2e.browser import find_chromium, open_browser
+from tests.pages_parts import ARABIC, JAPANESE, LONG, NO_CAST, SCRIPT, UNBROKEN, make_platform
+
+pytestmark = [
+    pytest.mark.skipif(
+        find_chromium() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"
+    ),
+    pytest.mark.timeout(300),
+]
+ADDRESSES = ["/", "/movies/109445", "/movies/77", "/?title=Frozen", "/trends", "/model", "/platform", "/about"]
+WIDTHS = (360, 1440)
+SCHEMES = ("light", "dark")
+MAX_BYTES = 150_000
+POSTER = "<svg xmlns='http://www.w3.org/2000/svg' width='2' height='3'/>"  # in TMDB's place
+
+Opener = Callable[..., Page]
+
+
+@contextmanager
+def serve(app: Any) -> Iterator[str]:
+    """The app on a free port."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as monkeypatch, serve(make_platform(monkeypatch).app) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: str) -> Iterator[Opener]:
+    """Opens a page in a context of its own, which fails the test when the browser's console complains."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_at(path: str, **options: Any) -> Page:
+        context = browser.new_context(base_url=site, **options)
+        contexts.append(context)
+        context.route(
+            "https://image.tmdb.org/**", lambda route: route.fulfill(body=POSTER, content_type="image/svg+xml")
+        )
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.goto(path)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert [text for text in complaints if "status of" not in text] == []
+
+
+def test_visit_from_search_to_shared_link(open_page: Opener) -> None:
+    page = open_page("/")
+    page.get_by_label("Title of a film").press_sequentially("froz")
+    expect(page.get_by_role("option")).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option").first).to_have_attribute("aria-selected", "true")
+    assert page.get_by_role("combobox").first.get_attribute("aria-activedescendant") == "suggestion-0"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Frozen")
+    verdict = page.locator(".says").inner_text()
+
+    link = page.get_by_label("Link to this answer").input_value()
+
+    assert open_page(link).locator(".says").inner_text() == verdict
+
+
+def test_ambiguous_title_is_chosen_from_a_list(open_page: Opener) -> None:
+    page = open_page("/")
+    page.get_by_label("Title of a film").fill("Frozen")
+    page.get_by_role("button", name="Find out").click()
+    page.get_by_role("link", name=re.compile("2010")).click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Frozen (2010)")
+
+
+def test_keyboard_alone_reaches_content_and_closes_suggestions(open_page: Opener) -> None:
+    page = open_page("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    field = page.get_by_label("Title of a film")
+    expect(field).to_be_focused()
+    page.keyboard.type("frozen")
+    expect(page.get_by_role("listbox")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("listbox")).to_be_hidden()
+    expect(field).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.type("2013")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Frozen (2013)")
+
+
+def test_what_if_answers_in_place(open_page: Opener) -> None:
+    page = open_page("/movies/109445")
+    page.get_by_role("button", name="All women").click()
+
+    expect(page.locator("[data-what-if-answer]")).to_contain_text("after 3 changes")
+    expect(page.get_by_label("Jonathan G.")).to_have_value("woman")
+    assert page.url.endswith("/movies/109445")
+
+
+def test_everything_works_without_javascript(open_page: Opener) -> None:
+    page = open_page("/", java_script_enabled=False)
+    page.get_by_label("Title of a film").fill("Frozen")
+    page.get_by_label("Year").fill("2013")
+    page.get_by_role("button", name="Find out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Frozen (2013)")
+    page.get_by_label("Kristen B.").select_option("man")
+    page.get_by_role("button", name="Ask the model").click()
+    expect(page.locator("[data-what-if-answer]")).to_contain_text("after 1 change.")
+    expect(page.get_by_role("button", name="Copy")).to_be_hidden()
+
+
+def test_without_a_model_the_page_says_what_to_run(browser: Browser) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch, serve(make_platform(monkeypatch, has_model=False).app) as site:
+        page = browser.new_page()
+        page.goto(site)
+        expect(page.get_by_role("status").filter(has_text="make train-model")).to_be_visible()
+        page.get_by_label("Title of a film").fill("Zażółć")
+        page.get_by_role("button", name="Find out").click()
+        expect(page.get_by_role("alert")).to_contain_text("make train-model")
+        page.close()
+
+
+def test_film_without_cast_says_so(open_page: Opener) -> None:
+    page = open_page(f"/movies/{NO_CAST.tmdb_id}")
+
+    expect(page.locator("#cast")).to_contain_text("No cast is known")
+    expect(page.locator("#what-if")).to_have_count(0)
+
+
+def test_script_in_a_title_stays_text(open_page: Opener) -> None:
+    page = open_page("/")
+    page.on("dialog", lambda _: pytest.fail("the title ran"))
+    page.get_by_label("Title of a film").press_sequentially("harbour")
+    expect(page.get_by_role("option")).to_contain_text("<script>alert(1)</script>")
+    page.get_by_role("option").click()
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text(SCRIPT.title)
+
+
+@pytest.mark.parametrize("film", [LONG, UNBROKEN, ARABIC, JAPANESE], ids=["long", "unbroken", "arabic", "japanese"])
+def test_awkward_titles_fit_a_phone(open_page: Opener, film: Any) -> None:
+    page = open_page(f"/movies/{film.tmdb_id}", viewport={"width": 360, "height": 800})
+
+    assert page.get_by_role("heading", level=1).inner_text().startswith(film.title.strip())
+    assert overflow(page) == 0
+    direction = page.locator("h1 span").first.evaluate("element => getComputedStyle(element).direction")
+    assert direction == ("rtl" if film is ARABIC else "ltr")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_page_is_accessible_light_and_calm(open_page: Opener, address: str) -> None:
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            page = open_page(address, viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+            found = Axe().run(page).response["violations"]
+            serious = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+            assert [(rule["id"], rule["nodes"][0]["html"]) for rule in serious] == [], f"{width} {scheme}"
+            assert overflow(page) == 0, f"{width} {scheme}"
+            assert layout_shift(page) < 0.01, f"{width} {scheme}"
+            assert transferred(page) < MAX_BYTES
+
+
+def overflow(page: Page) -> int:
+    """Pixels that stand out to the right."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def layout_shift(page: Page) -> float:
+    """Cumulative layout shift so far."""
+    script = """() => new Promise(done => {
+        let sum = 0;
+        new PerformanceObserver(list => { for (const entry of list.getEntries()) sum += entry.value; })
+            .observe({ type: "layout-shift", buffered: true });
+        setTimeout(() => done(sum), 50);
+    })"""
+    return float(page.evaluate(script))
+
+
+def transferred(page: Page) -> int:
+    """Bytes of the page and what it loads, without posters."""
+    return int(
+        page.evaluate(
+            "performance.getEntries().filter(e => e.transferSize && !e.name.includes('image.tmdb.org'))"
+            ".reduce((sum, entry) => sum + entry.transferSize, 0)"
+        )
+    )

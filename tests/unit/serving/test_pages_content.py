@@ -1,0 +1,126 @@
+"""What pages show beside the prediction, and that each of them is valid HTML."""
+
+from collections.abc import Iterator
+
+import html5lib
+import pytest
+from flask.testing import FlaskClient
+
+from serving.pages import asset, initials, percent
+from tests.pages_parts import ARABIC, JAPANESE, LONG, NO_CAST, SCRIPT, make_platform
+
+PAGES = [
+    "/",
+    "/movies/109445",
+    f"/movies/{NO_CAST.tmdb_id}",
+    f"/movies/{SCRIPT.tmdb_id}",
+    f"/movies/{LONG.tmdb_id}",
+    f"/movies/{ARABIC.tmdb_id}",
+    f"/movies/{JAPANESE.tmdb_id}",
+    "/movies/77",
+    "/?title=Frozen",
+    "/?title=Nothing+at+all",
+    "/trends",
+    "/model",
+    "/platform",
+    "/about",
+]
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[FlaskClient]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield make_platform(monkeypatch).client
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_page_is_valid_html_with_one_heading_and_no_id_twice(client: FlaskClient, address: str) -> None:
+    text = client.get(address).text
+
+    document = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
+    ids = [element.get("id") for element in document.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert len(list(document.iter("h1"))) == 1
+    assert len(list(document.iter("title"))) >= 1
+
+
+def test_cast_stands_in_billing_order_and_unknown_stays_unknown(client: FlaskClient) -> None:
+    page = client.get("/movies/109445").text
+
+    assert page.index("Kristen B.") < page.index("Jonathan G.") < page.index("Somebody U.")
+    assert 'Somebody U.</span><span class="unseen">, not known</span>' in page
+    assert "Noor &lt;b&gt;" in page
+
+
+def test_what_if_moves_the_probability_and_names_the_changes(client: FlaskClient) -> None:
+    form = {"gender_1": "woman", "gender_2": "woman", "gender_3": "nonbinary", "gender_99": "man", "gender_0": "x"}
+
+    answer = client.post("/movies/109445/what-if", data=form, headers={"Accept": "application/json"}).get_json()
+
+    assert answer["changed"] == 2
+    assert answer["after"] > answer["before"]
+    assert answer["genders"] == {"0": "woman", "1": "woman", "2": "woman", "3": "nonbinary"}
+
+
+def test_what_if_is_a_page_without_javascript(client: FlaskClient) -> None:
+    page = client.post("/movies/109445/what-if", data={"preset": "women"})
+
+    assert page.status_code == 200
+    assert "points after 3 changes" in page.text
+
+
+def test_what_if_of_a_film_without_cast_says_why_not(client: FlaskClient) -> None:
+    answer = client.post("/movies/5/what-if", headers={"Accept": "application/json"})
+
+    assert answer.status_code == 404
+    assert "nobody to change" in answer.get_json()["detail"]
+
+
+def test_chart_without_its_mart_says_so_and_the_others_stand(client: FlaskClient) -> None:
+    page = client.get("/trends").text
+
+    assert "Too few rated films are loaded" in page
+    assert "<polyline" in page
+
+
+def test_csv_has_the_marts_columns_and_no_formula(client: FlaskClient) -> None:
+    answer = client.get("/trends/genre.csv")
+
+    assert answer.mimetype == "text/csv"
+    assert answer.text.splitlines()[0].startswith("genre_name,decade,films_count,pass_share")
+    assert "'=cmd()" in answer.text
+    assert client.get("/trends/nonsense.csv").status_code == 404
+
+
+def test_database_away_leaves_pages_that_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    platform = make_platform(monkeypatch)
+    monkeypatch.undo()  # the plain database again, which can be away
+    platform.database.is_away = True
+
+    assert platform.client.get("/").status_code == 200
+    assert platform.client.get("/movies/109445").status_code == 503
+    assert "does not answer" in platform.client.get("/platform").text
+    assert "does not answer" in platform.client.get("/trends").text
+
+
+def test_film_without_model_shows_what_people_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = make_platform(monkeypatch, has_model=False).client.get("/movies/109445")
+
+    assert page.status_code == 503
+    assert "What people said about Frozen: rating 3 of 3" in page.text
+
+
+def test_nothing_is_quite_certain() -> None:
+    assert [percent(share) for share in (0.004, 0.5, 0.996)] == ["under 1 %", "50 %", "over 99 %"]
+
+
+@pytest.mark.parametrize(("title", "letters"), [("The Golden Room", "GR"), ("千と千尋", "千"), ("!", "!"), ("", "?")])
+def test_placeholder_has_letters_for_any_title(title: str, letters: str) -> None:
+    assert initials(title) == letters
+
+
+def test_static_address_changes_with_the_content() -> None:
+    from tests.serving_parts import Platform
+
+    with Platform().app.test_request_context():
+        assert asset("style.css").startswith("/static/style.css?v=")
