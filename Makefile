@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up down status logs download-data init-infra train-model predict evaluate \
-        backfill expire doctor backup restore bench-first-run bench-features bench-serving lint types unit-test test \
+        backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
         sbom audit clean lock
 
 help: ## show this list
@@ -65,6 +65,9 @@ bench-features: install-dev ## time joins, materialization and online reads besi
 
 bench-serving: install-dev ## time the running server beside the reference design and MLflow's own server
 	@$(RUN) -m benchmarks.serving
+
+screenshots: install-dev ## write docs/screenshots/ from the running server (synthetic sample only)
+	@$(RUN) -m benchmarks.screenshots
 
 lint: install-dev ## style and imports of Python and SQL
 	@$(RUN) -m orchestration lint

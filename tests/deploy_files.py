@@ -17,9 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SECRETS = tuple(
     f"{part}_DB_PASSWORD" for part in ("OWNER", "INGEST", "DBT", "FEAST", "TRAINING", "SERVING", "MLFLOW")
 )
-NOT_SETTINGS = re.compile(
-    r"(\w+_DB_PASSWORD|POSTGRES_\w+|MLFLOW_(BACKEND|SERVER)_\w+|DB_HOST|DB_PARAMETERS)"
-)
+NOT_SETTINGS = re.compile(r"(\w+_DB_PASSWORD|POSTGRES_\w+|MLFLOW_(BACKEND|SERVER)_\w+|DB_HOST|DB_PARAMETERS)")
 FIXED_IN_THE_IMAGE = {"HOST", "PORT", "STATE_DIR"}
 NOT_FOR_CONTAINERS = {"EMBEDDED_DB_PORT", "MLFLOW_PORT"}  # the embedded server and our own MLflow process
 
