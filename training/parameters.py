@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 FEATURE_SERVICE = "movie_bechdel_v1"
 REFERENCE_FEATURE_SERVICE = "movie_reference_v1"
 
+# Settings of the fit around the boosters, unknown to LightGBM.
+_OURS = ("max_rounds", "folds", "dubious_weight")
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -24,11 +27,12 @@ class Parameters:
     max_rounds: int = 500
     folds: int = 5
     seed: int = 20
+    dubious_weight: float = 1.0
 
     def for_lightgbm(self) -> dict[str, object]:
         """LightGBM's own names; one thread and `deterministic`, so that the same data gives the same bytes."""
         shared = asdict(self)
-        for ours in ("max_rounds", "folds"):
+        for ours in _OURS:
             del shared[ours]
         return {
             **shared,
