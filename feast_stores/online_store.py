@@ -4,6 +4,7 @@ Differences to Feast's own: values past their ttl are not served (their status s
 replaces a newer one, a lost connection is replaced, and an empty key finds nothing instead of raising.
 """
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -143,6 +144,11 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
         with pool.connection() as connection, connection.transaction():
             yield connection
 
+    def close(self) -> None:
+        """Give the connections back; the next call opens new ones."""
+        while self._pools:
+            self._pools.popitem()[1].close()
+
     def _pool(self, config: RepoConfig) -> "ConnectionPool[psycopg.Connection[Any]]":
         settings = config.online_store
         pool = self._pools.get(settings.connection)
@@ -154,6 +160,7 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
                 kwargs={"autocommit": True, "options": "-c timezone=UTC -c plan_cache_mode=force_generic_plan"},
                 open=True,
             )
+            weakref.finalize(self, pool.close)  # Feast has no moment at which a store is closed
         return pool
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feast.protos.feast.types.Value_pb2 import Value
+from feast.type_map import NULL_TIMESTAMP_INT_VALUE
 from feast.value_type import ValueType
 
 NULL = Value()
@@ -22,9 +23,10 @@ class Codec:
     is_plain: bool = True  # the database can fill the column from a source column of the same meaning
 
 
-def _plain(sql_type: str, field: str, *, read: str = "{}", write: str = "{}") -> Codec:
+def _plain(sql_type: str, field: str, *, missing: Any = None, read: str = "{}", write: str = "{}") -> Codec:
     def encode(value: Any) -> Any:
-        return getattr(value, field) if value.HasField(field) else None
+        found = getattr(value, field) if value.HasField(field) else None
+        return None if found == missing else found
 
     return Codec(sql_type, encode, lambda found: Value(**{field: found}), read, write)
 
@@ -47,7 +49,11 @@ _PLAIN = {
     ValueType.BYTES: _plain("bytea", "bytes_val"),
     # Feast's timestamps are whole seconds
     ValueType.UNIX_TIMESTAMP: _plain(
-        "timestamptz", "unix_timestamp_val", read="trunc(extract(epoch from {}))::bigint", write="to_timestamp({})"
+        "timestamptz",
+        "unix_timestamp_val",
+        missing=NULL_TIMESTAMP_INT_VALUE,  # Feast's way from Arrow writes an absent time as this number
+        read="trunc(extract(epoch from {}))::bigint",
+        write="to_timestamp({})",
     ),
 }
 _SERIALIZED = Codec("bytea", _to_bytes, _from_bytes, is_plain=False)

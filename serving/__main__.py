@@ -44,7 +44,6 @@ def run(settings: Settings, *, workers: int, threads: int) -> None:
 
     make_tmdb(settings, workers)  # a token that cannot be used stops the start here, with one sentence
     os.environ[WORKERS_VARIABLE] = str(workers)  # the workers are processes of their own
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     server = Granian(
         "serving.__main__:make_app",
         factory=True,

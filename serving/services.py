@@ -1,9 +1,9 @@
 """The parts of the server, made once per process from the settings. Making them connects to nothing."""
 
-import os
 import threading
 from dataclasses import dataclass
 
+from common.environment import export
 from common.settings import ROOT, Settings
 from common.tmdb import TmdbClient
 from serving.champion import Champion, ChampionWatcher, MlflowRegistry
@@ -39,8 +39,7 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
     Args:
         workers: processes that share the machine's limits towards TMDB.
     """
-    # feature_store.yaml reads this variable; the setting may come from .env, which Feast does not read
-    os.environ["DB_CONNECTION_STRING"] = settings.database_url
+    export(settings)  # Feast and MLflow read the environment, not .env
     metrics = Metrics()
     database = Database(settings.database_url)
     online = OnlineFeatures(ROOT / "feature_repo")

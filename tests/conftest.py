@@ -8,11 +8,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from common.embedded_postgres import EmbeddedPostgres
 from common.migrations import migrate
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The same cases in every run, and no deadline: the machines that run this are noisy.
+hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("repeatable")
 
 
 def free_port() -> int:

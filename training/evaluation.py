@@ -67,7 +67,14 @@ def evaluate_split(split: Split, dataset: Dataset, reference: pd.DataFrame, para
 
 
 def score_frame(scorer: Scorer, films: pd.DataFrame) -> Floats:
-    """P(rating 0 to 3) of the films, shape (n_films, 4), by the road that serving takes."""
+    """P(rating 0 to 3) of the films, shape (n_films, 4), by the road that serving takes.
+
+    Raises:
+        ModelNotReadyError: the films lack features that the scorer was fitted on.
+    """
+    gone = [name for name in scorer.feature_names if name not in films.columns]
+    if gone:
+        raise ModelNotReadyError(f"these features are gone: {', '.join(gone)}.")
     return scorer.probabilities(scorer.encode(to_rows(films, scorer.feature_names)))
 
 

@@ -11,6 +11,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig, RequestSource, ValueType
+from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
@@ -63,9 +64,9 @@ feature_rows = st.builds(
 cases = st.builds(
     Case,
     rows=st.lists(feature_rows, max_size=5, unique_by=lambda row: (row.key, row.event, row.created)).map(tuple),
-    labels=st.lists(
-        st.tuples(st.none() | st.integers(0, KEYS_PER_CASE - 1), moments), min_size=1, max_size=3
-    ).map(tuple),
+    labels=st.lists(st.tuples(st.none() | st.integers(0, KEYS_PER_CASE - 1), moments), min_size=1, max_size=3).map(
+        tuple
+    ),
 )
 batches = st.lists(cases, min_size=30, max_size=45)
 
@@ -187,7 +188,9 @@ def answers(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
 
 
 def as_query(lab: Lab, frame: pd.DataFrame) -> str:
-    lab.connection.execute("create table if not exists labels (movie_id bigint, event_timestamp timestamptz, label_id int)")
+    lab.connection.execute(
+        "create table if not exists labels (movie_id bigint, event_timestamp timestamptz, label_id int)"
+    )
     lab.connection.execute("truncate labels")
     with lab.connection.cursor() as cursor, cursor.copy("copy labels from stdin") as copy:
         for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False):
@@ -229,3 +232,131 @@ def as_integers(lab: Lab, which: str, entity_df: Any, options: dict[str, Any]) -
     job = lab.stores[which].get_historical_features(entity_df=entity_df, features=REFERENCES, **options)
     return job.to_arrow().to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
 
+
+@pytest.fixture(scope="module")
+def roles(lab: Lab) -> Lab:
+    """Two keys, every type the platform uses, a value derived on demand."""
+    lab.connection.execute("""
+        create table roles (
+            film bigint, person_id text, billed_at timestamptz, written_at timestamptz,
+            billing int, fame float8, weight float4, lead boolean, words text, moment timestamptz, votes numeric
+        )
+    """)
+    lab.connection.execute("""
+        insert into roles
+        select
+            film, person, timestamptz '2020-01-01' + day * interval '1 day', timestamptz '2020-01-01',
+            nullif(day, 2), day / 3.0, day / 4.0, nullif(day, 3) > 1, 'é' || day, timestamptz '2019-05-05', day * 1.5
+        from generate_series(10, 12) as film, unnest(array['Ann', 'Bea']) as person, generate_series(0, 4) as day
+    """)
+    view = FeatureView(
+        name="role",
+        entities=[MOVIE, PERSON],
+        ttl=timedelta(days=3),
+        schema=[
+            Field(name="billing", dtype=Int32), Field(name="fame", dtype=Float64), Field(name="weight", dtype=Float32),
+            Field(name="lead", dtype=Bool), Field(name="words", dtype=String),
+            Field(name="moment", dtype=UnixTimestamp), Field(name="votes", dtype=Float64),
+        ],
+        source=PostgreSQLSource(
+            name="roles",
+            query="select * from roles",
+            timestamp_field="billed_at",
+            created_timestamp_column="written_at",
+            field_mapping={"film": "movie_id"},
+        ),
+    )  # fmt: skip
+
+    @on_demand_feature_view(
+        sources=[view, RequestSource(name="asked", schema=[Field(name="offset", dtype=Float64)])],
+        schema=[Field(name="shifted", dtype=Float64)],
+        mode="pandas",
+    )
+    def shifted_fame(inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"shifted": inputs["fame"] + inputs["offset"]})
+
+    lab.apply(MOVIE, PERSON, view, shifted_fame, *(generated_view(name) for name in VIEWS))
+    return lab
+
+
+def role_labels(zone: str | None) -> pd.DataFrame:
+    """Repeated rows, unknown films, a person without a name, times on and beside the borders."""
+    days = [0, 1, 2, 2, 3, 4, 5, 7, 8, 9, 4]
+    return pd.DataFrame(
+        {
+            "movie_id": [10, 11, 12, 12, 10, 99, 11, 12, 10, 10, 11],
+            "person_id": ["Ann", "Bea", "Ann", "Ann", None, "Ann", "Cid", "Bea", "Ann", "Bea", "Ann"],
+            "event_timestamp": pd.to_datetime([START + timedelta(days=day) for day in days]).tz_convert(zone),
+            "offset": [0.5] * len(days),
+            "label_id": range(len(days)),
+        }
+    )
+
+
+ROLE_FEATURES = [
+    f"role:{name}" for name in ("billing", "fame", "weight", "lead", "words", "moment", "votes")
+] + ["shifted_fame:shifted"]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["probe", "merge"])
+@pytest.mark.parametrize("full_feature_names", [False, True])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", None])
+def test_frames_equal_feasts_column_by_column(
+    roles: Lab, monkeypatch: pytest.MonkeyPatch, way: str, full_feature_names: bool, zone: str | None
+) -> None:
+    force(monkeypatch, way)
+    labels = role_labels(zone)
+    theirs, ours = (
+        roles.ask(which, labels, ROLE_FEATURES, full_feature_names=full_feature_names) for which in ("feast", "ours")
+    )
+    assert list(ours["label_id"]) == list(labels["label_id"])  # Feast's order is the database's whim
+    theirs = theirs.sort_values("label_id").reset_index(drop=True)
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("way", ["probe", "merge"])
+def test_query_with_a_semicolon_is_a_frame_too(roles: Lab, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    force(monkeypatch, way)
+    query = "select 10::bigint as movie_id, 'Ann' as person_id, timestamptz '2020-01-02' as event_timestamp ;\n"
+    found = roles.ask("ours", query, ["role:billing", "role:votes"])
+    assert found.to_dict("records") == [
+        {
+            "movie_id": 10,
+            "person_id": "Ann",
+            "event_timestamp": pd.Timestamp("2020-01-02"),
+            "billing": 1,
+            "votes": 1.5,
+        }
+    ]
+
+
+def test_large_tables_are_probed_only_through_an_index(lab: Lab) -> None:
+    lab.connection.execute("truncate plain")
+    lab.connection.execute("""
+        insert into plain
+        select number, timestamptz '2020-01-01', null, number from generate_series(1, 50000) as number
+    """)
+    lab.connection.execute("analyze plain")
+    frame = pd.DataFrame({"movie_id": [7, 8], "event_timestamp": [pd.Timestamp("2020-01-02", tz="UTC")] * 2})
+    asked: list[str] = []
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(point_in_time, "merge", lambda *_, **__: asked.append("merge"))
+        assert list(lab.ask("ours", frame, ["plain:plain_value"])["plain_value"]) == [7, 8]
+        assert asked == []
+        lab.connection.execute("drop index plain_source_key_event_time_idx")
+        with pytest.raises(TypeError):
+            lab.ask("ours", frame, ["plain:plain_value"])
+        assert asked == ["merge"]
+    lab.connection.execute("create index on plain (source_key, event_time)")
+
+
+def test_missing_key_column_is_named(lab: Lab) -> None:
+    frame = pd.DataFrame({"film": [7], "event_timestamp": [pd.Timestamp("2020-01-02", tz="UTC")]})
+    with pytest.raises(FeastEntityDFMissingColumnsError, match="movie_id"):
+        lab.ask("ours", frame, ["plain:plain_value"])
+
+
+def test_text_times_are_refused_with_the_cure(lab: Lab) -> None:
+    frame = pd.DataFrame({"movie_id": [7], "event_timestamp": ["2020-01-02"]})
+    with pytest.raises(TypeError, match=r"pd\.to_datetime"):
+        lab.ask("ours", frame, ["plain:plain_value"])

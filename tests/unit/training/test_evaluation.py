@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,7 @@ import pytest
 from common.errors import ModelNotReadyError
 from common.scoring import FeatureInfo
 from training.dataset import Dataset
-from training.evaluation import evaluate_split, format_report, read_report, write_report
+from training.evaluation import evaluate_split, format_report, read_report, score_frame, write_report
 from training.metrics import METRICS
 from training.parameters import Parameters
 from training.split import split_at_random, split_by_release
@@ -92,3 +93,9 @@ def test_table_names_every_model_and_the_band(report: dict) -> None:
 def test_missing_report_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ModelNotReadyError, match="python -m training evaluate"):
         read_report(tmp_path / "evaluation.json")
+
+
+def test_films_without_a_scorers_features_are_refused_by_name() -> None:
+    scorer = SimpleNamespace(feature_names=("share", "gone_share"))
+    with pytest.raises(ModelNotReadyError, match=r"gone: gone_share\."):
+        score_frame(scorer, pd.DataFrame({"share": [0.5]}))  # type: ignore[arg-type]

@@ -1,0 +1,166 @@
+"""The server's parts on a real PostgreSQL, built by dbt and published to Feast: what is served is what was built."""
+
+import gc
+import gzip
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+from sqlalchemy import Engine
+
+from common.errors import DatabaseError, FeatureStoreError
+from common.tmdb.titles import search_key
+from serving.database import Database
+from serving.features_live import LiveFeatures
+from serving.features_online import OnlineFeatures
+from serving.films import Catalogue
+from serving.landing import Landing
+from tests.feature_films import FULL_PAYLOAD, ROOT, Project, fill_raw_tables
+
+pytestmark = [
+    # Feast's and its dependencies' own; none of them is about what we call
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+FEATURES = (
+    "cast_female_count",
+    "cast_female_share",
+    "crew_members_count",
+    "text_overview",
+    "production_release_year",
+)
+AWKWARD_TITLES = (
+    "Amélie!", "WALL·E", "Schindler's List", "$9.99", "!!!", "Ночной дозор", "千と千尋の神隠し", "¿Qué?", "M*A*S*H",
+    "—", "Tick, Tick... Boom!", "Æon Flux", "Ocean\u2019s Eleven", "a_b", "[REC]³", "Mr. & Mrs. Smith", "كفرناحوم",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Hand-made films, built by dbt and published to Feast."""
+    fill_raw_tables(module_database_url)
+    built = Project(module_database_url, tmp_path_factory.mktemp("dbt"))
+    built.run()
+    built.publish()
+    return built
+
+
+@pytest.fixture
+def database(project: Project) -> Iterator[Database]:
+    opened = Database(project.database_url, connections=2)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def online(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnlineFeatures]:
+    monkeypatch.setenv("DB_CONNECTION_STRING", project.database_url)
+    yield OnlineFeatures(ROOT / "feature_repo")
+    # Feast leaves its connections to the end of the process, which warns of them
+    for left in gc.get_objects():
+        if isinstance(left, ConnectionPool):
+            left.close()
+        elif isinstance(left, Engine):
+            left.dispose()
+
+
+def test_online_and_live_features_of_a_film_are_the_same(database: Database, online: OnlineFeatures) -> None:
+    live = LiveFeatures(database).read([1, 5], FEATURES)
+    stored = online.read([1, 5], "movie_bechdel_v1")
+
+    assert live.keys() == stored.keys() == {1, 5}
+    for tmdb_id, row in live.items():
+        assert {name: stored[tmdb_id][name] for name in FEATURES} == pytest.approx(dict(row))
+
+
+def test_film_that_was_never_published_is_absent(database: Database, online: OnlineFeatures) -> None:
+    assert online.read([999], "movie_bechdel_v1") == {}
+    assert LiveFeatures(database).read([999], FEATURES) == {}
+
+
+def test_unknown_service_says_what_to_run(online: OnlineFeatures) -> None:
+    with pytest.raises(FeatureStoreError, match="make init-infra"):
+        online.read([1], "movie_bechdel_v99")
+
+
+def test_feature_that_no_live_view_has_is_named(database: Database) -> None:
+    with pytest.raises(FeatureStoreError, match="no_such_feature"):
+        LiveFeatures(database).read([1], (*FEATURES, "no_such_feature"))
+
+
+def test_catalogue_finds_films_by_id_title_and_imdb_id(database: Database) -> None:
+    catalogue = Catalogue(database)
+
+    film = catalogue.find([1])[1]
+    by_title = catalogue.match("RATED, only", None).film
+    by_original_title = catalogue.match("drottningen", 2000)
+
+    assert (film.title, film.year, film.rating) == ("The Queen & the Sea", 1999, 3)
+    assert by_title is not None
+    assert by_title.tmdb_id == 2
+    assert by_original_title.kind == "several"  # films 1 and 5 share it, and a year off by one is tolerated
+    assert catalogue.find_imdb_id("tt0000101") in (1, 5)
+    assert [found.tmdb_id for found in catalogue.search("RATED", 5)] == [2]
+
+
+def test_typed_wildcards_are_letters(database: Database) -> None:
+    assert Catalogue(database).search("%", 5) == []
+
+
+def test_landed_answer_without_credits_keeps_the_earlier_ones(database: Database) -> None:
+    landing = Landing(database)
+    landing.land({"id": 77, **FULL_PAYLOAD})
+    landing.land({"id": 77, "title": "New\0 title"})
+
+    landed = landing.read([77])[77]
+    live = LiveFeatures(database).read([77], FEATURES)[77]
+
+    assert landed.has_credits
+    assert landed.facts["title"] == "New title"
+    assert landed.is_fresh
+    assert datetime.now(UTC) >= landed.fetched_at
+    assert live["cast_female_count"] == 2
+
+
+def test_missing_tables_say_what_to_run(database_url: str) -> None:
+    empty = Database(database_url, connections=1)
+    with pytest.raises(FeatureStoreError, match="make init-infra"):
+        Catalogue(empty).find([1])
+    empty.close()
+
+
+def test_database_that_is_away_is_named() -> None:
+    away = Database("postgresql://nobody@127.0.0.1:9/none", connections=1)
+    with pytest.raises(DatabaseError, match=r"127\.0\.0\.1:9/none"):
+        away.fetch("select 1")
+    away.close()
+
+
+def keys_in_sql(database_url: str, titles: list[str]) -> list[str]:
+    """What the macro `search_key` makes of titles."""
+    text = (ROOT / "dbt_project" / "macros" / "search_key.sql").read_text(encoding="utf-8")
+    body = re.search(r"macro search_key\(column\) -%}(.*){%- endmacro", text, re.S)
+    assert body is not None
+    expression: Any = body[1].replace("{{ column }}", "title").replace("%", "%%")
+    with psycopg.connect(database_url) as connection:
+        query = f"select {expression} from unnest(%s::text[]) with ordinality as typed (title, place) order by place"  # noqa: S608
+        return [row[0] for row in connection.execute(query, [titles])]
+
+
+def test_catalogue_and_client_agree_on_what_a_title_is(database_url: str) -> None:
+    assert keys_in_sql(database_url, list(AWKWARD_TITLES)) == [search_key(title) for title in AWKWARD_TITLES]
+
+
+def test_they_agree_on_every_real_title(database_url: str, shared_data: Path) -> None:
+    with gzip.open(shared_data / "tmdb_payloads.jsonl.gz", "rt", encoding="utf-8") as lines:
+        found = (re.search(r'"original_title": ?"((?:[^"\\]|\\.)*)"', line) for line in lines)
+        titles = [match[1] for match in found if match and "\\" not in match[1] and "&" not in match[1]]
+
+    assert len(titles) > 5000
+    assert keys_in_sql(database_url, titles) == [search_key(title) for title in titles]
