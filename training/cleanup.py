@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow.server import BACKEND_STORE_URI_ENV_VAR
 
 from common.errors import ServiceError
 from common.settings import Settings
@@ -99,7 +100,7 @@ def collect_garbage(settings: Settings) -> str:
     answer = subprocess.run(
         [sys.executable, "-m", "mlflow", "gc", "--artifacts-destination", str(artifacts)],
         # the store's address holds a password: by environment, where `ps` does not show it
-        env={**os.environ, "MLFLOW_BACKEND_STORE_URI": store, "MLFLOW_TRACKING_URI": settings.tracking_uri},
+        env={**os.environ, BACKEND_STORE_URI_ENV_VAR: store, "MLFLOW_TRACKING_URI": settings.tracking_uri},
         capture_output=True,
         text=True,
         timeout=_GARBAGE_SECONDS,

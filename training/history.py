@@ -75,7 +75,9 @@ def roll_back(client: MlflowClient, name: str, *, to: str | None = None) -> tupl
     try:
         client.get_model_version(name, chosen)
     except MlflowException as error:
-        raise ModelNotReadyError(f"{name} has no version {chosen}. `python -m training history` lists them.") from error
+        raise ModelNotReadyError(
+            f"{name} has no version {chosen}. `python -m training history` lists them."
+        ) from error
     if chosen == present:
         raise ModelNotReadyError(f"Version {chosen} of {name} is the champion already.")
     crown(client, name, chosen)
@@ -89,7 +91,7 @@ def _find_earlier(client: MlflowClient, name: str, present: str) -> str:
     earlier = [period for period in periods if first and period.version != present and period.began < first]
     if not earlier:
         raise ModelNotReadyError(
-            f"No champion of {name} came before version {present}. Name a version: python -m training rollback --to 1."
+            f"No champion of {name} came before version {present}. Name one: python -m training rollback --to 1."
         )
     return earlier[-1].version
 

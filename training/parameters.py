@@ -27,7 +27,8 @@ class Parameters:
     max_rounds: int = 500
     folds: int = 5
     seed: int = 20
-    dubious_weight: float = 1.0
+    dubious_weight: float = 0.5
+    extra_trees: bool = True
 
     def for_lightgbm(self) -> dict[str, object]:
         """LightGBM's own names; one thread and `deterministic`, so that the same data gives the same bytes."""

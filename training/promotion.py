@@ -59,7 +59,7 @@ class Contest:
 
 
 def judge(contest: Contest) -> Decision:
-    """Promote a challenger that is better by the margin and beyond chance, calibrated no worse, collapsing nowhere."""
+    """Promote a challenger that is better beyond margin and chance, calibrated no worse, collapsing nowhere."""
     films = len(contest.passes)
     if films < MIN_CONTEST_FILMS:
         return Decision(

@@ -26,6 +26,8 @@ def report() -> dict[str, object]:
             "movie_id": np.arange(count),
             "event_timestamp": pd.to_datetime("2001-01-01", utc=True) + pd.to_timedelta(np.arange(count), unit="D"),
             "bechdel_rating": np.clip(np.round(3.5 * share + random.normal(size=count) / 2), 0, 3).astype(int),
+            "is_dubious": False,
+            "is_synthetic": True,
             "source_row": np.arange(count),
             "share": share,
         }
