@@ -19,7 +19,7 @@ from common.settings import ROOT, Settings
 from training.dataset import Dataset, load_dataset, load_labels, open_feature_store
 from training.evaluation import Evaluation, evaluate_split, format_report, read_report, write_report
 from training.model import fit_scorer
-from training.parameters import REFERENCE_FEATURE_SERVICE, Parameters
+from training.parameters import ANYTIME_FEATURE_SERVICE, REFERENCE_FEATURE_SERVICE, Parameters
 from training.split import split_at_random, split_by_release
 
 logger = logging.getLogger(__name__)
@@ -86,10 +86,16 @@ def load_data(settings: Settings, feature_service: str, watch: Stopwatch) -> Dat
         labels = load_labels(settings.database_url)
         store = open_feature_store(FEATURE_REPOSITORY)
     with watch.step(f"features of {feature_service} for {len(labels)} films, point in time"):
-        dataset = load_dataset(store, labels, feature_service)
+        dataset = load_service(store, labels, feature_service)
     with watch.step(f"features of {REFERENCE_FEATURE_SERVICE}"):
-        reference = load_dataset(store, labels, REFERENCE_FEATURE_SERVICE, as_of=datetime.now(UTC))
+        reference = load_service(store, labels, REFERENCE_FEATURE_SERVICE)
     return Data(store, labels, dataset, reference)
+
+
+def load_service(store: FeatureStore, labels: pd.DataFrame, feature_service: str) -> Dataset:
+    """What was known on each film's release day; of services that look after it, what is known today."""
+    looks_back = feature_service in (REFERENCE_FEATURE_SERVICE, ANYTIME_FEATURE_SERVICE)
+    return load_dataset(store, labels, feature_service, as_of=datetime.now(UTC) if looks_back else None)
 
 
 def measure(data: Data, parameters: Parameters, watch: Stopwatch) -> tuple[dict[str, Evaluation], dict[str, Any]]:
@@ -142,7 +148,7 @@ def train(settings: Settings, arguments: argparse.Namespace) -> int:
             parameters=parameters,
             username=settings.username,
             promote=not arguments.no_promote,
-            features_of=lambda service: load_dataset(data.store, data.labels, service).frame,
+            features_of=lambda service: load_service(data.store, data.labels, service).frame,
         )
     print(format_report(report))
     print(watch.format())
@@ -168,7 +174,7 @@ def search(settings: Settings, arguments: argparse.Namespace) -> int:
     from training.search import format_study, run_search
 
     labels = load_labels(settings.database_url)
-    dataset = load_dataset(open_feature_store(FEATURE_REPOSITORY), labels, arguments.service)
+    dataset = load_service(open_feature_store(FEATURE_REPOSITORY), labels, arguments.service)
     development = split_by_release(dataset.frame).development
     study = run_search(
         development,
