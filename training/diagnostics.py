@@ -21,6 +21,7 @@ from training.metrics import measure, measure_once
 from training.model import Examples, grow_booster, learn_texts, prepare_examples, show_unseen
 from training.parameters import Parameters
 from training.slices import slice_films
+from training.split import MIN_FILMS
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -132,7 +133,8 @@ def report_refits(
         return _rank(task[0], task[1], unseen, rounds)
 
     tasks = [(_without(examples, family), learn) for family in families]
-    tasks += [(examples, np.sort(order[: int(len(order) * share)])) for share in LEARNING_SHARES]
+    sizes = [size for share in LEARNING_SHARES if (size := int(len(order) * share)) >= MIN_FILMS]
+    tasks += [(examples, np.sort(order[:size])) for size in sizes]
     with ThreadPoolExecutor(max_workers=workers) as pool:
         aucs = [round(auc, 5) for auc in pool.map(score, tasks)]
     ablated, curve = aucs[: len(families)], aucs[len(families) :]
@@ -141,9 +143,7 @@ def report_refits(
             family: {"auc_without": auc, "auc_lost": round(curve[-1] - auc, 5)}
             for family, auc in zip(families, ablated, strict=True)
         },
-        "learning_curve": [
-            {"films": int(len(order) * share), "auc": auc} for share, auc in zip(LEARNING_SHARES, curve, strict=True)
-        ],
+        "learning_curve": [{"films": size, "auc": auc} for size, auc in zip(sizes, curve, strict=True)],
     }
 
 
