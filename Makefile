@@ -3,10 +3,10 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up down status logs download-data init-infra train-model predict evaluate \
-        lint types unit-test test clean lock
+        bench-first-run bench-features lint types unit-test test clean lock
 
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## make the environment (.venv) for running
 	@$(PYTHON) orchestration/environment.py
@@ -40,6 +40,12 @@ evaluate: install ## print the model's figures on both splits; writes reports/ev
 
 predict: install ## ask the running server: make predict TITLE="..." [YEAR=...]
 	@$(RUN) -m serving predict --title "$(TITLE)" $(if $(YEAR),--year "$(YEAR)")
+
+bench-first-run: install-dev ## time a first visit in an empty folder
+	@$(RUN) -m benchmarks.first_run
+
+bench-features: install-dev ## time joins, materialization and online reads beside Feast's own stores and DuckDB
+	@$(RUN) -m benchmarks.features
 
 lint: install-dev ## style and imports of Python and SQL
 	@$(RUN) -m orchestration lint

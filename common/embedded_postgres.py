@@ -79,7 +79,7 @@ def _private_folder(wanted: Path, identity: _Identity) -> Path:
     if identity.uid is None or _reachable_by_all(wanted):
         return wanted
     digest = hashlib.sha256(str(wanted).encode()).hexdigest()[:12]
-    return Path("/var/tmp") / f"bechdel-platform-{digest}" / wanted.name  # noqa: S108 - outlives a reboot, owned below
+    return Path("/var/tmp") / f"bechdel-platform-{digest}"  # noqa: S108 - outlives a reboot, owned below
 
 
 def _own(folder: Path, identity: _Identity) -> None:
@@ -166,6 +166,11 @@ class EmbeddedPostgres:
         except psutil.TimeoutExpired as error:
             raise DatabaseError(f"PostgreSQL (pid {process.pid}) does not stop. See {self.log}.") from error
         return True
+
+    def delete(self) -> None:
+        """Stop the server and delete its data, for good."""
+        self.stop()
+        shutil.rmtree(self.data.parent, ignore_errors=True)
 
     def _process(self) -> psutil.Process | None:
         """The postmaster that owns our data directory, if it lives."""

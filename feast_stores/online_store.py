@@ -14,6 +14,7 @@ import psycopg
 from feast import Entity, FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.utils.postgres.postgres_config import ConnectionType
+from feast.online_response import OnlineResponse
 from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -24,6 +25,7 @@ from psycopg_pool import ConnectionPool
 
 from feast_stores.connection import ConnectionConfig, ensure_schema
 from feast_stores.online_read import EPOCH, Answer, ViewRead, key_arrays, read_query, split_answers
+from feast_stores.online_response import QuickOnlineResponse
 from feast_stores.online_write import Row, write_rows
 from feast_stores.wide_table import WideTable
 
@@ -45,6 +47,10 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
         self._queries: dict[tuple[Any, ...], str] = {}
 
     # reading
+
+    def get_online_features(self, *args: Any, **kwargs: Any) -> OnlineResponse:
+        response = super().get_online_features(*args, **kwargs)
+        return QuickOnlineResponse(response.proto, response._feature_types)
 
     def online_read(
         self,

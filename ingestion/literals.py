@@ -110,7 +110,7 @@ def _jsonable(value: object) -> object:
         if value != value or value in (float("inf"), float("-inf")):
             raise LiteralProblemError(f"holds the number {value}")
         return value
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_jsonable(item) for item in value]
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):

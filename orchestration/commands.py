@@ -25,7 +25,7 @@ LINTERS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
     ("lint-imports",),
-    ("sqlfluff", "lint", "--processes", "2", "dbt_project"),
+    ("sqlfluff", "lint", "dbt_project"),
 )
 
 
@@ -149,10 +149,9 @@ def clean(runtime: Runtime, options: argparse.Namespace) -> int:
     if sys.stdin.isatty() and input(f"Delete the database, models and downloads in {state}? [y/N] ").lower() != "y":
         raise PlatformError("Nothing was deleted.")
     down(runtime, options)
-    folders = {state, ROOT / "dbt_project" / "target", ROOT / "dbt_project" / "logs"}
     if runtime.database:
-        folders.add(runtime.database.data.parent)
-    for folder in folders:
+        runtime.database.delete()
+    for folder in (state, ROOT / "dbt_project" / "target", ROOT / "dbt_project" / "logs"):
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 

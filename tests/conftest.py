@@ -43,7 +43,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_port())
     server.start()
     yield server.url
-    server.stop()
+    server.delete()
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ TWO_DIRECTORS = [
     {"id": 22, "name": "Finn Falk", "gender": 2, "job": "Director", "department": "Directing"},
     {"id": 21, "name": "Eva Ek", "gender": 1, "job": "Writer", "department": "Writing"},
 ]
+ADAS = [{"id": 41 + nth, "name": f"Ada {nth}", "gender": 1, "job": "Gaffer"} for nth in range(3)]
 FULL_PAYLOAD = {
     "imdb_id": "tt0000101",
     "title": "The Queen &amp; the Sea",
@@ -45,17 +46,22 @@ FULL_PAYLOAD = {
 
 
 def fill_raw_tables(database_url: str) -> None:
-    """Five films: of both sources, rated only, without credits, with an empty answer, with unknown genders."""
+    """Six films: of both sources, rated only, no credits, an empty answer, unknown genders, published figures."""
     with psycopg.connect(database_url) as connection:
         add_rated_film(connection, 1, title="Old title", budget=0.0)
         add_rated_film(connection, 2, title="Rated only", cast=WOMAN_FIRST, release_date=None)
-        add_rated_film(connection, 3, title="Without credits", cast=WOMAN_FIRST, crew=TWO_DIRECTORS, budget=5e6)
+        add_rated_film(
+            connection, 3, title="Without credits", cast=WOMAN_FIRST, crew=[*TWO_DIRECTORS, *ADAS], budget=5e6
+        )
         add_payload(connection, 1, FULL_PAYLOAD)
         add_payload(
             connection, 3, {"title": "Without credits", "release_date": "2001-02-03", "genres": [], "budget": 0}
         )
         add_payload(connection, 4, {})
-        silent = [{"id": 31, "gender": 0, "order": 0}, {"id": 32, "order": 1}]
+        figures = {"cast_female_representation": 40.0, "crew_female_representation": 12.5}
+        add_rated_film(connection, 6, title="Without lists", **figures)
+        add_payload(connection, 6, {"title": "Without lists", "overview": "ADA and Ada meet Bo."})
+        silent = [{"id": 31, "name": "Ada Ask", "gender": 0, "order": 0}, {"id": 32, "order": 1}]
         add_payload(connection, 5, {**FULL_PAYLOAD, "overview": "", "credits": {"cast": silent, "crew": []}})
 
 

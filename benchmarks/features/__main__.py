@@ -59,7 +59,7 @@ def measure(server_url: str, *, quick: bool) -> Results:
         for size in (1_000, 10_000) if quick else (10_000, 100_000, 1_000_000):
             workload = Workload(size, VERSIONS)
             workload.create(url)
-            for engine in ("duckdb", "ours", "feast"):
+            for engine in ("ours", "duckdb", "feast"):
                 if engine == "feast" and size > 100_000:
                     continue  # does not finish: more than 25 GB of temporary files
                 runs = 1 if engine == "feast" else 3
@@ -67,11 +67,11 @@ def measure(server_url: str, *, quick: bool) -> Results:
         keys = 50_000 if quick else 1_000_000
         for engine, count in (("feast", FEAST_MATERIALIZES // (4 if quick else 1)), ("ours", keys)):
             view = create_latest_table(url, f"latest_{engine}", count)
-            results.materializations.append(measure_materialization(engine, stores[engine], view, count))
+            results.materializations.append(measure_materialization(engine, stores[engine], view, count, url, runs=2))
         view = create_latest_table(url, "served", FEAST_MATERIALIZES)
         for engine, store in stores.items():
-            measure_materialization(engine, store, view, FEAST_MATERIALIZES)
-        results.reads = measure_reads(stores, view, FEAST_MATERIALIZES, (1, 30, 100), rounds=50 if quick else 500)
+            measure_materialization(engine, store, view, FEAST_MATERIALIZES, url, runs=1)
+        results.reads = measure_reads(stores, view, FEAST_MATERIALIZES, (1, 30, 100), rounds=1 if quick else 8)
         results.live_view_ms = measure_live_views(url, rounds=200 if quick else 1000)
     return results
 

@@ -44,14 +44,17 @@ def _build_views(url: str) -> None:
 
 def _one_film_query(views: list[str]) -> sql.Composed:
     """As the server asks: the key stands in each view's own condition."""
+    names = [view for view in views if view.startswith("live_movie_")]
     joins = sql.SQL(" ").join(
         sql.SQL("left join (select * from {view} where movie_id = %(key)s::bigint) as {alias} on true").format(
-            view=sql.Identifier("live", view), alias=sql.Identifier(view)
+            view=sql.Identifier("live", name), alias=sql.Identifier(name)
         )
-        for view in views
-        if view.startswith("live_movie_")
+        for name in names
     )
-    return sql.SQL("select * from raw.tmdb_movies as landed {} where landed.tmdb_id = %(key)s::bigint").format(joins)
+    columns = sql.SQL(", ").join(sql.SQL("{}.*").format(sql.Identifier(name)) for name in names)
+    return sql.SQL("select {} from raw.tmdb_movies as landed {} where landed.tmdb_id = %(key)s::bigint").format(
+        columns, joins
+    )
 
 
 def _land_films(connection: psycopg.Connection) -> None:

@@ -80,7 +80,8 @@ def as_markdown(results: Results) -> str:
         "## Point-in-time join",
         "",
         "Two views, twelve features, zipf-distributed keys, three feature rows per label; from an SQL entity frame",
-        "to a pandas frame. The memory is the growth of our process, the temporary files are PostgreSQL's.",
+        "to a pandas frame, best of three runs (Feast's store: one). The memory is the growth of our process, the",
+        "temporary files are PostgreSQL's.",
         "",
         "| labels | feature rows | | seconds | memory, MB | temporary files, MB |",
         "| ---: | ---: | --- | ---: | ---: | ---: |",
@@ -103,7 +104,7 @@ def as_markdown(results: Results) -> str:
         "",
         "## Online reads",
         "",
-        "`get_online_features(...).to_dict()`, six features, p50 in milliseconds.",
+        "`get_online_features(...).to_dict()`, six features, p50 in milliseconds, best of eight rounds.",
         "",
         *_reads_table(results.reads),
     ]

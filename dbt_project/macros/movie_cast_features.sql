@@ -21,14 +21,20 @@
 {%- endmacro %}
 
 {#-
-    The people of a cast in billing order: (billing_rank, gender, is_role_only).
+    The people of a cast in billing order: (billing_rank, gender, expected_female, is_role_only, credits_count).
     Each person once, by their first billing; `order` has gaps and ties, so the rank is counted anew.
     gender: woman, man, nonbinary, or null where TMDB has not set it.
+    expected_female: 1 or 0 where the gender is known, else how often people of that first name are women.
 -#}
 {% macro cast_people(cast_members) %}
     select
         row_number() over (order by billed.billing_order, billed.position) as billing_rank,
         billed.gender,
+        billed.credits_count,
+        case
+            when billed.gender is not null then (billed.gender = 'woman')::integer::double precision
+            else {{ first_name_female_share(first_name('billed.name')) }}
+        end as expected_female,
         case when billed.gender = 'woman' and billed.character != '' then {{ is_role_only('billed.character') }} end as is_role_only
     from (
         select distinct on (coalesce(member.item ->> 'id', 'position ' || member.position))
@@ -37,7 +43,9 @@
                 when member.item ->> 'order' ~ '^[0-9]{1,6}$' then (member.item ->> 'order')::integer
             end as billing_order,
             case member.item ->> 'gender' when '1' then 'woman' when '2' then 'man' when '3' then 'nonbinary' end as gender,
-            member.item ->> 'character' as character
+            member.item ->> 'name' as name,
+            member.item ->> 'character' as character,
+            count(*) over (partition by coalesce(member.item ->> 'id', 'position ' || member.position)) as credits_count
         from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
         where jsonb_typeof(member.item) = 'object'
         order by coalesce(member.item ->> 'id', 'position ' || member.position), billing_order, member.position
@@ -56,6 +64,7 @@ counted as (
         movies.movie_id,
         movies.event_timestamp,
         movies.created_timestamp,
+        movies.published_cast_female_share,
         people.*
     from movies
     cross join lateral (
@@ -63,6 +72,12 @@ counted as (
             nullif(count(*), 0) as members,
             count(person.gender) as known,
             count(*) filter (where person.gender = 'woman') as women,
+            sum(person.credits_count) as credits,
+            sum(person.credits_count) filter (where person.gender = 'woman') as female_credits,
+            avg(person.expected_female) as expected_share,
+            sum(person.expected_female / person.billing_rank)
+            / sum(1.0::double precision / person.billing_rank) filter (where person.expected_female is not null)
+                as expected_weighted_share,
             bool_or(person.gender = 'woman') filter (where person.billing_rank = 1) as top1_is_woman,
             {%- for top in tops %}
             count(person.gender) filter (where person.billing_rank <= {{ top }}) as top{{ top }}_known,
@@ -93,6 +108,12 @@ features as (
         case when known > 0 then women end as cast_female_count,
         women::double precision / nullif(known, 0) as cast_female_share,
         coalesce(women_weight, 0) / known_weight as cast_billing_weighted_female_share,
+        case
+            when members > 0 then (coalesce(female_credits, 0) / credits)::double precision
+            else published_cast_female_share
+        end as cast_female_share_of_all,
+        expected_share as cast_expected_female_share,
+        expected_weighted_share as cast_billing_weighted_expected_female_share,
 
         -- by billing
         top1_is_woman as cast_top1_is_female,

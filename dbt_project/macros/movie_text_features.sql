@@ -44,7 +44,8 @@ counted as (
         movies.title,
         movies.tagline,
         movies.overview,
-        words.*
+        words.*,
+        names.*
     from movies
     -- `offset 0` keeps the counts counted once: the planner would copy each of them to every place that uses it
     cross join lateral (
@@ -57,6 +58,12 @@ counted as (
         from (select 1) as once
         offset 0
     ) as words
+    cross join lateral (
+        select
+            count(*) filter (where name.female_share >= 0.8) as overview_female_names,
+            count(*) filter (where name.female_share <= 0.2) as overview_male_names
+        from ({{ names_in_text('movies.overview') }}) as name
+    ) as names
 ),
 
 features as (
@@ -77,6 +84,12 @@ features as (
         title_words as text_title_words_count,
         tagline_words as text_tagline_words_count,
         overview_words as text_overview_words_count,
+
+        -- first names
+        case when overview is not null then overview_female_names end as text_overview_female_names_count,
+        case when overview is not null then overview_male_names end as text_overview_male_names_count,
+        (overview_female_names - overview_male_names)::double precision
+        / nullif(overview_female_names + overview_male_names, 0) as text_overview_names_gender_balance,
 
         -- gendered words
         {%- for text in texts %}

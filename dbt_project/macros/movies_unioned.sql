@@ -25,6 +25,8 @@
         -- numerics
         tmdb.runtime_minutes,
         coalesce(tmdb.budget_usd, kaggle.budget_usd) as budget_usd,
+        kaggle.cast_female_representation / 100 as published_cast_female_share,
+        kaggle.crew_female_representation / 100 as published_crew_female_share,
 
         -- dates
         coalesce(tmdb.release_date, kaggle.release_date) as release_date,

@@ -93,7 +93,7 @@ def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clon
     ports = {name: str(free_port()) for name in ("PORT", "MLFLOW_PORT", "EMBEDDED_DB_PORT")}
     made = Clone(folder, {**environment, **ports, "MOVIES_SOURCE": "sample", "SAMPLE_FILMS": str(FILMS)})
     yield made
-    made.make("down", check=False)
+    made.make("clean", check=False)
 
 
 def test_the_server_is_up_before_any_model_and_says_what_to_run(clone: Clone) -> None:

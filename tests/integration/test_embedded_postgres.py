@@ -19,7 +19,7 @@ def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     made = EmbeddedPostgres(tmp_path, free_port())
     made.start()
     yield made
-    made.stop()
+    made.delete()
 
 
 def postmaster(server: EmbeddedPostgres) -> int:

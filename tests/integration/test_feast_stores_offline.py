@@ -20,8 +20,11 @@ from hypothesis import strategies as st
 
 from feast_stores import point_in_time, probe_join
 
-# Feast's own store reads the schema of an SQL entity frame through pandas
-pytestmark = pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy:UserWarning")
+pytestmark = [
+    # Feast's own store reads the schema of an SQL entity frame through pandas
+    pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy:UserWarning"),
+    pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
+]
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 KEYS_PER_CASE = 3
@@ -254,8 +257,8 @@ def roles(lab: Lab) -> Lab:
         entities=[MOVIE, PERSON],
         ttl=timedelta(days=3),
         schema=[
-            Field(name="billing", dtype=Int32), Field(name="fame", dtype=Float64), Field(name="weight", dtype=Float32),
-            Field(name="lead", dtype=Bool), Field(name="words", dtype=String),
+            Field(name="billing", dtype=Int32), Field(name="fame", dtype=Float64),
+            Field(name="weight", dtype=Float32), Field(name="lead", dtype=Bool), Field(name="words", dtype=String),
             Field(name="moment", dtype=UnixTimestamp), Field(name="votes", dtype=Float64),
         ],
         source=PostgreSQLSource(

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 LIVE_THEMES = ("cast", "crew", "production", "text", "genre")
-FILMS_WITH_AN_ANSWER = (1, 3, 4, 5)
+FILMS_WITH_AN_ANSWER = (1, 3, 4, 5, 6)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,21 @@ def test_cast_of_unknown_genders_has_a_size_but_no_share(project: Project) -> No
     assert (values["cast_female_share"], values["cast_top1_is_female"], values["text_overview"]) == (None, None, None)
 
 
+def test_first_name_speaks_for_a_cast_of_unknown_genders_and_never_for_a_person(project: Project) -> None:
+    values = live_values(project, 5)
+    assert values["cast_expected_female_share"] > 0.8  # one Ada, as four women; nobody knows the other
+    assert (values["cast_known_gender_count"], values["cast_female_count"]) == (0, None)
+    assert (values["text_overview_female_names_count"], values["cast_female_share_of_all"]) == (None, 0.0)
+    assert live_values(project, 6)["text_overview_female_names_count"] == 1
+
+
+def test_published_figure_stands_in_for_a_list_that_nobody_has(project: Project) -> None:
+    listed, published = live_values(project, 1), live_values(project, 6)
+    assert (listed["cast_female_share_of_all"], listed["crew_female_share_of_all"]) == (0.5, pytest.approx(2 / 3))
+    assert (published["cast_female_share_of_all"], published["crew_female_share_of_all"]) == (0.4, 0.125)
+    assert (published["cast_female_share"], published["cast_members_count"]) == (None, None)
+
+
 def test_release_day_join_cannot_see_the_reference_features(store: FeatureStore, project: Project) -> None:
     (key,) = project.rows(
         "select movie_id, event_timestamp from features.lbl_movie_bechdel_rating where movie_id = 1"
@@ -145,7 +160,7 @@ def test_labels_hold_every_rated_film_and_no_other(project: Project) -> None:
     labels = project.rows(
         "select movie_id, bechdel_rating, is_dubious from features.lbl_movie_bechdel_rating order by 1"
     )
-    assert [tuple(row.values()) for row in labels] == [(1, 3, False), (2, 3, False), (3, 3, False)]
+    assert [tuple(row.values()) for row in labels] == [(movie_id, 3, False) for movie_id in (1, 2, 3, 6)]
 
 
 def test_catalogue_holds_every_film_that_has_a_title(project: Project) -> None:
@@ -155,6 +170,7 @@ def test_catalogue_holds_every_film_that_has_a_title(project: Project) -> None:
         (2, "tt0000102", "rated only", 1998, True),
         (3, "tt0000103", "without credits", 2001, True),
         (5, "tt0000101", "the queen and the sea", 1999, False),
+        (6, "tt0000106", "without lists", 1998, True),
     ]
 
 

@@ -1,6 +1,7 @@
 """Python reprs become lists, whatever they hold; anything that is not a literal is refused and never run."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_no_text_is_read_otherwise_than_python_reads_it(source: str) -> None:
         parsed = parse_list(source)
     except LiteralProblemError:
         return
-    assert parsed == ast.literal_eval(source.strip())
+    assert parsed == json.loads(json.dumps(ast.literal_eval(source.strip())))  # in JSON a tuple is a list
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,6 @@ def test_no_text_is_read_otherwise_than_python_reads_it(source: str) -> None:
         "__import__('os').system('touch /tmp/owned')", "[print(1)]", "[1 + 1]", "[x for x in (1,)]", "[a.b]",
         "[f'{1}']", "[null]", "[true]", "[b'bytes']", "[{1, 2}]", "[1+2j]", "{'a': 1}", "'text'", "7", "", "[",
         "['a'", "['a]", "[1e999]", "[{1: 'a'}]", r"['\x00']", r"['\ud800']", "[nan]", "['a' 'b', x]", "[[lambda: 0]]",
-        "(1, 2)", "[(1, 2)]",
     ],
 )  # fmt: skip
 def test_what_is_no_list_of_plain_values_is_refused(source: str) -> None:
