@@ -63,7 +63,7 @@ def measure_billing(database_url: str, scorer: Scorer, movie_ids: Sequence[int])
     }
     with connect(database_url) as connection:
         payloads = _read_payloads(connection, movie_ids)
-        before = _score(connection, scorer, list(payloads))
+        before = score_live(connection, scorer, list(payloads))
         effects = [
             _measure(connection, scorer, payloads, before, name=name, change=change)
             for name, change in changes.items()
@@ -114,7 +114,7 @@ def _measure(
                 "update raw.tmdb_movies set payload = %s where tmdb_id = %s",
                 [(Jsonb(payload), movie_id) for movie_id, payload in changed.items()],
             )
-        after = _score(connection, scorer, list(changed))
+        after = score_live(connection, scorer, list(changed))
     moved = np.array([after[movie_id] - before[movie_id] for movie_id in changed if movie_id in before])
     if not len(moved):
         return Effect(name, 0, 0.0, 0.0, 0.0, 0.0)
@@ -122,8 +122,8 @@ def _measure(
     return Effect(name, len(moved), float(moved.mean()), float(low), float(high), float((moved < -0.001).mean()))
 
 
-def _score(connection: psycopg.Connection, scorer: Scorer, movie_ids: Sequence[int]) -> dict[int, float]:
-    """P(rating 3) from the live views; a feature that no live view has counts as unknown."""
+def score_live(connection: psycopg.Connection, scorer: Scorer, movie_ids: Sequence[int]) -> dict[int, float]:
+    """P(rating 3) by film, from dbt's live views; a feature that no live view has counts as unknown."""
     values: dict[int, dict[str, object]] = {movie_id: dict.fromkeys(scorer.feature_names) for movie_id in movie_ids}
     for view, columns in _find_views(connection, scorer.feature_names).items():
         query = sql.SQL("select movie_id, {} from live.{} where movie_id = any(%s)").format(

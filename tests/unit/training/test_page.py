@@ -83,7 +83,7 @@ def test_page_is_well_formed_and_titles_are_escaped(report: dict[str, Any], pict
         def handle_endtag(self, tag: str) -> None:
             assert opened.pop() == tag
 
-        def handle_startendtag(self, tag: str, attrs: Any) -> None:  # noqa: ARG002
+        def handle_startendtag(self, tag: str, attrs: Any) -> None:
             """`<path/>` needs no end."""
 
     Checker().feed(page)
