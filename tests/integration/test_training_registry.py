@@ -40,7 +40,7 @@ REPORT = {split: {"rating_3": NUMBERS, "rating_2_or_3": NUMBERS} for split in ("
 def make_dataset(*, spoiled: bool = False, synthetic: bool = True, feature: str = "share") -> Dataset:
     """Ratings that follow `share`; spoiled: those of the older 80 % are drawn by lot."""
     random = np.random.default_rng(6)
-    count = 300
+    count = 800
     share = random.random(count)
     rating = np.clip(np.round(3.5 * share + random.normal(size=count) / 2), 0, 3).astype(int)
     if spoiled:
