@@ -134,7 +134,7 @@ def _try(trial: optuna.Trial, folds: list[RollingFold]) -> float:
     return loss
 
 
-def suggest_parameters(trial: optuna.Trial) -> Parameters:
+def suggest_parameters(trial: optuna.Trial | optuna.trial.FixedTrial) -> Parameters:
     """The space: everything that changed the loss by more than noise in hand-made trials, and their neighbours."""
     return replace(
         Parameters(),
@@ -153,7 +153,7 @@ def _as_trial(parameters: Parameters) -> dict[str, Any]:
     fixed = optuna.trial.FixedTrial(
         {name: value for name, value in vars(parameters).items() if name not in ("max_rounds", "folds", "seed")}
     )
-    suggest_parameters(fixed)  # type: ignore[arg-type]  # a FixedTrial suggests as a Trial does
+    suggest_parameters(fixed)
     return dict(fixed.params)
 
 
