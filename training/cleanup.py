@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
-from mlflow.server import BACKEND_STORE_URI_ENV_VAR
 
 from common.errors import ServiceError
 from common.settings import Settings
@@ -20,6 +19,12 @@ logger = logging.getLogger(__name__)
 # MLflow's own, which cannot be deleted.
 _DEFAULT_EXPERIMENT = "0"
 _GARBAGE_SECONDS = 600
+# `mlflow gc` takes the store's address, which holds a password, on the command line alone, where `ps` shows it.
+_STORE_VARIABLE = "GARBAGE_STORE_URI"
+_COLLECT = (
+    "import os, sys; from mlflow.cli import gc; "
+    f"gc(['--backend-store-uri', os.environ['{_STORE_VARIABLE}'], *sys.argv[1:]])"
+)
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,8 @@ def collect_garbage(settings: Settings) -> str:
     store = f"{url}{'&' if '?' in url else '?'}options={quote('-csearch_path=mlflow')}"
     artifacts = settings.state_dir / "mlflow" / "artifacts"
     answer = subprocess.run(
-        [sys.executable, "-m", "mlflow", "gc", "--artifacts-destination", str(artifacts)],
-        # the store's address holds a password: by environment, where `ps` does not show it
-        env={**os.environ, BACKEND_STORE_URI_ENV_VAR: store, "MLFLOW_TRACKING_URI": settings.tracking_uri},
+        [sys.executable, "-c", _COLLECT, "--artifacts-destination", str(artifacts)],
+        env={**os.environ, _STORE_VARIABLE: store, "MLFLOW_TRACKING_URI": settings.tracking_uri},
         capture_output=True,
         text=True,
         timeout=_GARBAGE_SECONDS,
