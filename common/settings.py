@@ -65,6 +65,15 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="address that the server listens on")
     port: Port = Field(default=5000, description="port of the page and the API")
+    serving_workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=2, description="processes that answer; each holds the model, about 400 MB"
+    )
+    serving_threads: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=16, description="requests at a time in each of them; waiting for TMDB holds one"
+    )
+    cors_origins: str | None = Field(
+        default=None, description="sites whose scripts may ask the API, separated by commas; `*`: all; unset: none"
+    )
     mlflow_port: Port = Field(default=5001, description="port of the MLflow server that `make up` starts")
     mlflow_tracking_uri: str | None = Field(
         default=None, description="an existing MLflow server; unset: the one that `make up` starts"

@@ -1,9 +1,12 @@
-"""`python -m serving run` serves pages and API; `python -m serving predict --title T` asks a running server."""
+"""`python -m serving run` serves pages and API; `predict` asks a running one; `backfill` and `expire` keep house."""
 
 import argparse
+import atexit
 import json
 import os
+import shutil
 from collections.abc import Sequence
+from multiprocessing.util import Finalize
 from typing import Any
 
 import requests
@@ -23,7 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = load_settings()
     configure_logging(settings.log_level)
     if options.command == "run":
-        run(settings, workers=options.workers, threads=options.threads)
+        workers, threads = options.workers or settings.serving_workers, options.threads or settings.serving_threads
+        run(settings, workers=workers, threads=threads)
+    elif options.command == "backfill":
+        from serving.upkeep import backfill
+
+        backfill(settings, limit=options.limit)
+    elif options.command == "expire":
+        from serving.upkeep import expire
+
+        expire(settings)
     else:
         predict(settings, title=options.title, year=options.year, as_json=options.json)
     return 0
@@ -36,6 +48,8 @@ def run(settings: Settings, *, workers: int, threads: int) -> None:
         workers: processes; each holds the model and about 400 MB.
         threads: requests at a time in each process. Waiting for TMDB holds a thread.
     """
+    if workers > 1:
+        _share_metrics(settings)
     from granian import Granian
     from granian.constants import Interfaces
     from granian.log import LogLevels
@@ -60,13 +74,25 @@ def run(settings: Settings, *, workers: int, threads: int) -> None:
     server.serve()
 
 
+def _share_metrics(settings: Settings) -> None:
+    """An empty folder in which the workers add up what they count; prometheus_client reads its variable."""
+    folder = settings.state_dir / "serving" / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
 def make_app() -> Any:
     """The application of one worker process."""
     from serving.app import create_app
 
     settings = load_settings()
     configure_logging(settings.log_level)
-    return create_app(settings, workers=int(os.environ.get(WORKERS_VARIABLE, "1")))
+    app = create_app(settings, workers=int(os.environ.get(WORKERS_VARIABLE, "1")))
+    log = app.extensions["bechdel"].log
+    atexit.register(log.stop)
+    Finalize(None, log.stop, exitpriority=10)  # a worker is a process of multiprocessing, which may skip atexit
+    return app
 
 
 def predict(settings: Settings, *, title: str, year: int | None, as_json: bool) -> None:
@@ -124,8 +150,11 @@ def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("run", help="serve pages and API in the foreground")
-    serve.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
-    serve.add_argument("--threads", type=int, default=16, help="requests at a time in each process (default: 16)")
+    serve.add_argument("--workers", type=int, help="processes (default: SERVING_WORKERS)")
+    serve.add_argument("--threads", type=int, help="requests at a time in each process (default: SERVING_THREADS)")
+    fill = commands.add_parser("backfill", help="fetch TMDB's answer for every catalogue film that has no fresh one")
+    fill.add_argument("--limit", type=int, help="at most so many films (default: all)")
+    commands.add_parser("expire", help="delete TMDB's answers and logged predictions older than 180 days")
     ask = commands.add_parser("predict", help="ask the running server about a film")
     ask.add_argument("--title", required=True, help="title of the film")
     ask.add_argument("--year", type=int, help="year of release, when several films have the title")

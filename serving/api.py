@@ -1,6 +1,6 @@
 """The API for programs. The models in `schemas` validate its requests, build its answers and document both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, current_app, request
@@ -12,13 +12,17 @@ from werkzeug.exceptions import HTTPException
 from common.errors import PlatformError
 from common.tmdb import Deadline
 from serving.champion import Champion
-from serving.films import candidate_facts
+from serving.films import candidate_facts, clean_title
 from serving.problems import INVALID, Kind, describe_validation_errors, make_problem, problem_of, problem_response
+from serving.request_context import request_id
 from serving.schemas import (
     Batch,
     BatchAnswer,
     Candidate,
+    FeedbackAnswer,
+    FeedbackRequest,
     ModelCard,
+    ModelMetric,
     MovieAnswer,
     MoviePath,
     PredictionAnswer,
@@ -38,6 +42,21 @@ MODEL_LIMITS = [
     "Do not use it to decide about people, money or distribution.",
 ]
 
+FILM_SECONDS = 60  # a rating corrected in a load is seen after a minute
+MODEL_SECONDS = 10
+METRICS = ("auc", "average_precision", "brier", "ece", "accuracy")
+
+# by address; flask-openapi3 leaves the models' own examples out of the document
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "/api/v1/predictions": {
+        "by TMDB id": {"tmdb_id": 109445},
+        "by IMDb id": {"imdb_id": "tt2294629"},
+        "by title": {"title": "Frozen", "year": 2013},
+        "several": {"movies": [{"tmdb_id": 109445}, {"title": "Frozen", "year": 2010}]},
+    },
+    "/api/v1/feedback": {"a rating": {"tmdb_id": 109445, "rating": 3, "comment": "Anna and Elsa talk at length."}},
+}
+
 _PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
@@ -45,8 +64,11 @@ def _problems(*statuses: int) -> dict[Any, Any]:
     """Documents that these statuses carry a problem."""
     titles = {
         300: "Several films fit the title; `candidates` lists them",
+        400: "The body is not valid JSON",
         404: "No such film",
         409: "The title is not in the catalogue and TMDB is not configured",
+        413: "The body is too large",
+        415: "The body is not sent as JSON",
         422: "The request cannot be used; `errors` says why",
         502: "TMDB refuses the server's credential",
         503: "The model, the database or TMDB is not available; `detail` says which",
@@ -71,7 +93,7 @@ def services() -> Services:
     description="One film by `tmdb_id`, `imdb_id` or `title` (and `year`); or up to 100 in `movies`, "
     "where each gets its answer or its problem, in order, with status 200 for the whole.",
     operation_id="predict",
-    responses={200: PredictionResponse, **_problems(300, 404, 409, 422, 502, 503)},
+    responses={200: PredictionResponse, **_problems(300, 400, 404, 409, 413, 415, 422, 502, 503)},
 )
 def predict(body: PredictionRequest) -> Response:
     """Answer for one film or for a batch."""
@@ -80,6 +102,36 @@ def predict(body: PredictionRequest) -> Response:
         return answer(predictor.predict(body.root))
     found = predictor.predict_all(body.root.movies)
     return answer(BatchAnswer(predictions=[_item(item) for item in found]))
+
+
+@api.post(
+    "/feedback",
+    tags=[Tag(name="feedback")],
+    summary="Rate a film yourself",
+    description="Stored beside the known rating, never over it, and not fed to the model.",
+    operation_id="give_feedback",
+    responses={201: FeedbackAnswer, **_problems(400, 404, 413, 415, 422, 502, 503)},
+)
+def give_feedback(body: FeedbackRequest) -> Response:
+    """Store a user's rating."""
+    parts = services()
+    film = parts.predictor.describe(body.tmdb_id)
+    feedback_id, given_at = parts.feedback.give(
+        body.tmdb_id,
+        body.rating,
+        clean_title(body.comment or "") or None,
+        request_id=request_id.get(),
+        model_version=parts.champions.version,
+    )
+    parts.metrics.feedback.labels(str(body.rating)).inc()
+    stored = FeedbackAnswer(
+        feedback_id=feedback_id,
+        given_at=given_at,
+        movie=film.movie,
+        rating=body.rating,
+        known_rating=film.known_rating,
+    )
+    return answer(stored, 201)
 
 
 @api.get(
@@ -95,7 +147,7 @@ def search(query: SearchQuery) -> Response:
     movies = [
         Candidate(poster_url=poster_url(film.poster_path), **_without_poster(candidate_facts(film))) for film in films
     ]
-    return answer(SearchAnswer(query=query.q, movies=movies))
+    return cacheable(answer(SearchAnswer(query=query.q, movies=movies)), FILM_SECONDS)
 
 
 @api.get(
@@ -107,7 +159,7 @@ def search(query: SearchQuery) -> Response:
 )
 def movie(path: MoviePath) -> Response:
     """A film and its known rating, without a prediction."""
-    return answer(services().predictor.describe(path.tmdb_id))
+    return cacheable(answer(services().predictor.describe(path.tmdb_id)), FILM_SECONDS)
 
 
 @api.get(
@@ -119,7 +171,7 @@ def movie(path: MoviePath) -> Response:
 )
 def model() -> Response:
     """The champion's card."""
-    return answer(model_card(services().champions.current()))
+    return cacheable(answer(model_card(services().champions.current())), MODEL_SECONDS)
 
 
 def model_card(champion: Champion) -> ModelCard:
@@ -129,18 +181,53 @@ def model_card(champion: Champion) -> ModelCard:
         name=champion.version.name,
         version=champion.version.version,
         feature_service=scorer.feature_service,
+        trained_at=champion.version.registered_at or None,
         loaded_at=champion.loaded_at,
         too_close_to_call=scorer.band,
         features=len(scorer.feature_names),
+        metrics=read_metrics(champion.evaluation),
         facts=dict(scorer.facts),
         tags=dict(champion.version.tags),
         limits=MODEL_LIMITS,
     )
 
 
-def answer(model: BaseModel) -> Response:
+def read_metrics(evaluation: Mapping[str, Any]) -> list[ModelMetric]:
+    """The model's figures for rating 3, as far as training wrote them down."""
+    metrics: list[ModelMetric] = []
+    for split in ("time", "random"):
+        figures = (evaluation.get(split) or {}).get("rating_3") or {}
+        intervals = figures.get("intervals") or {}
+        metrics.extend(
+            ModelMetric(split=split, name=name, value=figures[name], interval=intervals.get(name))
+            for name in METRICS
+            if isinstance(figures.get(name), int | float)
+        )
+    return metrics
+
+
+def answer(model: BaseModel, status: int = 200) -> Response:
     """A good answer as JSON."""
-    return Response(model.model_dump_json(), mimetype="application/json")
+    response = Response(model.model_dump_json(), status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def cacheable(response: Response, seconds: int) -> Response:
+    """The answer with its ETag; 304 when the caller has it already."""
+    response.headers["Cache-Control"] = f"public, max-age={seconds}"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+@api.before_request
+def refuse_text() -> Response | None:
+    """A JSON text is no request, also when it holds the JSON of one (flask-openapi3 would decode it twice)."""
+    if request.method != "POST" or not isinstance(request.get_json(silent=True), str):
+        return None
+    detail = "The body is a JSON text. Send the JSON object itself, not a text that holds it."
+    return problem_response(make_problem(INVALID, detail, errors=[detail]))
 
 
 def refuse_invalid(error: ValidationError) -> Response:

@@ -11,24 +11,32 @@ from flask import Flask, Response, g, request
 from flask.json.provider import JSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import HTTPException
 
 from common.errors import PlatformError
 from common.settings import Settings, load_settings
-from serving.api import api, refuse_invalid
+from serving.api import EXAMPLES, api, cacheable, refuse_invalid
+from serving.docs_page import add_docs
+from serving.http import add_cors, compress
 from serving.pages import pages, render_problem
 from serving.problems import NOT_READY, make_problem, problem_of, problem_response
+from serving.request_context import request_id
 from serving.schemas import Problem
 from serving.services import Services, make_services
 
 logger = logging.getLogger(__name__)
 
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 MAX_REQUEST_BYTES = 512_000  # 100 titles of 200 characters, each escaped as in JSON
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' https://image.tmdb.org; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self' https://image.tmdb.org; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "same-origin",
 }
 
@@ -60,10 +68,14 @@ def create_app(settings: Settings | None = None, *, workers: int = 1, parts: Ser
     app.extensions["bechdel"] = parts
     app.register_api(api)
     app.register_blueprint(pages)
+    add_docs(app)
     _add_operations(app, parts)
     _add_error_border(app)
     _add_request_log(app, parts)
+    add_cors(app, parts.settings.cors_origins or "")
+    app.after_request(compress)  # run before those above, which then see the final response
     parts.champions.start()
+    parts.log.start()
     return app
 
 
@@ -84,8 +96,8 @@ def _add_operations(app: OpenAPI, parts: Services) -> None:
     @app.route("/openapi.json")
     def openapi() -> Response:
         if not document:
-            document.append(orjson.dumps(app.api_doc))
-        return Response(document[0], mimetype="application/json")
+            document.append(orjson.dumps(_with_examples(app.api_doc)))
+        return cacheable(Response(document[0], mimetype="application/json"), 60)
 
     @app.route("/healthz")
     def healthz() -> Response:
@@ -100,7 +112,14 @@ def _add_operations(app: OpenAPI, parts: Services) -> None:
 
     @app.route("/metrics")
     def metrics() -> Response:
-        return Response(generate_latest(parts.metrics.registry), content_type=CONTENT_TYPE_LATEST)
+        return Response(parts.metrics.render(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _with_examples(document: dict[str, Any]) -> dict[str, Any]:
+    for path, examples in EXAMPLES.items():
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        body["examples"] = {name: {"value": value} for name, value in examples.items()}
+    return document
 
 
 def _add_error_border(app: Flask) -> None:
@@ -132,13 +151,15 @@ def _add_request_log(app: Flask, parts: Services) -> None:
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if re.fullmatch(r"[\w.-]{1,64}", given) else secrets.token_hex(8)
+        request_id.set(g.request_id)
         g.started = time.perf_counter()
 
     @app.after_request
     def finish(response: Response) -> Response:
         seconds = time.perf_counter() - g.get("started", time.perf_counter())
         endpoint = request.endpoint or "none"
-        parts.metrics.requests.labels(endpoint, request.method, response.status_code).inc()
+        method = request.method if request.method in METHODS else "other"
+        parts.metrics.requests.labels(endpoint, method, response.status_code).inc()
         parts.metrics.latency.labels(endpoint).observe(seconds)
         response.headers["X-Request-ID"] = g.get("request_id", "")
         for name, value in SECURITY_HEADERS.items():

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 MODEL_NAME = "bechdel-test-predictor"
 ALIAS = "champion"
+EVALUATION = "evaluation.json"
+LAYOUT = "2"  # of the kept folders; another one is fetched again
 POLL_SECONDS = 3.0
 RETRY_REFUSED_SECONDS = 60.0
 NO_MODEL = "No model yet. Run: make train-model"
@@ -28,21 +30,31 @@ NO_MODEL = "No model yet. Run: make train-model"
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A version in the model registry."""
+    """A version in the model registry.
+
+    Attributes:
+        registered_at: ISO 8601, UTC; empty when the registry does not say.
+    """
 
     name: str
     version: str
     run_id: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    registered_at: str = ""
 
 
 @dataclass(frozen=True)
 class Champion:
-    """A loaded model. Requests keep the one they began with, so that no answer mixes two."""
+    """A loaded model. Requests keep the one they began with, so that no answer mixes two.
+
+    Attributes:
+        evaluation: what training wrote into `evaluation.json`; empty when the run does not hold it.
+    """
 
     version: ModelVersion
     scorer: "Scorer"
     loaded_at: datetime
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ModelRegistry(Protocol):
@@ -72,7 +84,8 @@ class MlflowRegistry:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        return ModelVersion(MODEL_NAME, str(found.version), found.run_id or "", dict(found.tags))
+        registered_at = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat()
+        return ModelVersion(MODEL_NAME, str(found.version), found.run_id or "", dict(found.tags), registered_at)
 
     def download(self, version: ModelVersion, directory: Path) -> None:
         self._open()
@@ -83,6 +96,10 @@ class MlflowRegistry:
             dst_path=str(directory),
             tracking_uri=self._tracking_uri,
         )
+        try:
+            self._client.download_artifacts(version.run_id, EVALUATION, str(directory))
+        except Exception as error:  # noqa: BLE001 - the model answers without its figures
+            logger.warning("evaluation missing version=%s kind=%s", version.version, type(error).__name__)
 
     def _open(self) -> Any:
         if self._client is None:
@@ -151,6 +168,12 @@ class ChampionWatcher:
         if self.state.refused:
             raise ModelNotReadyError(f"{NO_MODEL} ({self.state.refused})")
         raise ModelNotReadyError(NO_MODEL)
+
+    @property
+    def version(self) -> str | None:
+        """The champion's version; None while there is none."""
+        champion = self._champion
+        return champion.version.version if champion else None
 
     def start(self) -> None:
         """Watch in the background until `stop()`."""
@@ -237,7 +260,7 @@ class ChampionWatcher:
 
     def _serve(self, version: ModelVersion, directory: Path) -> None:
         started = time.monotonic()
-        champion = Champion(version, _load_scorer(directory), datetime.now(UTC))
+        champion = Champion(version, _load_scorer(directory), datetime.now(UTC), _load_evaluation(directory))
         if self._on_load is not None:
             self._on_load(champion)
         self._champion = champion
@@ -265,7 +288,15 @@ class ChampionWatcher:
 
 
 def _folder(version: ModelVersion) -> str:
-    return f"{version.version}-{version.run_id or 'no-run'}"
+    return f"{version.version}-{version.run_id or 'no-run'}-{LAYOUT}"
+
+
+def _load_evaluation(directory: Path) -> dict[str, Any]:
+    try:
+        evaluation: dict[str, Any] = orjson.loads((directory / EVALUATION).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return evaluation
 
 
 def _load_scorer(directory: Path) -> "Scorer":

@@ -1,6 +1,7 @@
 """PostgreSQL for the server: a pool that opens when first needed and recovers when the server comes back."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,23 @@ Row = dict[str, Any]
 # running them for one film 1 ms.
 SESSION = "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c statement_timeout=8000"
 WAIT_SECONDS = 3.0
+IDLE_SECONDS = 1.0
+
+
+class _Connection(psycopg.Connection[Row]):
+    """A pooled connection that remembers when it last answered."""
+
+    answered_at = 0.0
+
+
+def _check_when_idle(connection: psycopg.Connection[Row]) -> None:
+    """Ask a connection that rested whether it still lives; asking each time costs as much as the query."""
+    now = time.monotonic()
+    if isinstance(connection, _Connection) and now - connection.answered_at < IDLE_SECONDS:
+        return
+    ConnectionPool.check_connection(connection)
+    if isinstance(connection, _Connection):
+        connection.answered_at = now
 
 
 class Database:
@@ -87,10 +105,11 @@ class Database:
             if self._pool is None:
                 self._pool = ConnectionPool(
                     self._url,
+                    connection_class=_Connection,
                     min_size=1,
                     max_size=self._connections,
                     kwargs={"options": SESSION, "autocommit": True, "row_factory": dict_row, "connect_timeout": 3},
-                    check=ConnectionPool.check_connection,
+                    check=_check_when_idle,
                     reconnect_timeout=20,
                     open=True,
                     name="serving",

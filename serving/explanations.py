@@ -11,8 +11,23 @@ if TYPE_CHECKING:
 
 MAX_REASONS = 6
 MIN_CONTRIBUTION = 0.01  # in log-odds: less moves a probability by a quarter of a percent at most
-MAX_MISSING = 12
 MAX_TEXT = 80
+
+# what a film lacks when the feature is null
+FACTS = {
+    "cast_members_count": "cast",
+    "crew_members_count": "crew",
+    "crew_directors_count": "directors",
+    "genre_count": "genres",
+    "production_budget_log": "budget",
+    "production_runtime_minutes": "running time",
+    "production_original_language": "original language",
+    "production_main_country": "country",
+    "production_studios_count": "studios",
+    "production_release_year": "release day",
+    "text_title": "title",
+    "text_overview": "plot overview",
+}
 
 
 def explain(
@@ -37,15 +52,30 @@ def explain(
 
 
 def find_missing(features: Mapping[str, "FeatureInfo"], values: Mapping[str, Any]) -> list[str]:
-    """What could not be known about a film, in sentences, each once."""
-    known, members = (plain_value(values.get(f"cast_{name}_count")) for name in ("known_gender", "members"))
-    sentences: dict[str, None] = {}
-    if isinstance(members, int | float) and isinstance(known, int | float) and known < members:
-        sentences[f"gender of {members - known:.0f} of {members:.0f} cast members"] = None
-    for info in features.values():
-        if plain_value(values.get(info.name)) is None and info.sentence_null:
-            sentences.setdefault(info.sentence_null)
-    return list(sentences)[:MAX_MISSING]
+    """What could not be known about a film, in a few words each: `budget`, `gender of 24 of 56 cast members`.
+
+    A feature is also null where there is nothing to know, as the share of female words in a title without any; only
+    the facts below are missing when they are null.
+    """
+    missing = [_missing_genders(values), _missing_crew_genders(values)]
+    for name, text in FACTS.items():
+        if name in features and plain_value(values.get(name)) is None:
+            missing.append(text)
+    return [text for text in missing if text]
+
+
+def _missing_genders(values: Mapping[str, Any]) -> str:
+    members, known = (plain_value(values.get(f"cast_{name}_count")) for name in ("members", "known_gender"))
+    if not isinstance(members, int) or not isinstance(known, int) or known >= members:
+        return ""
+    return f"gender of {members - known} of {members} cast members"
+
+
+def _missing_crew_genders(values: Mapping[str, Any]) -> str:
+    members, share = (plain_value(values.get(f"crew_{name}")) for name in ("members_count", "unknown_gender_share"))
+    if not isinstance(members, int) or not isinstance(share, int | float) or share * members < 0.5:
+        return ""
+    return f"gender of {share * members:.0f} of {members} crew members"
 
 
 def _cut(value: float | str | bool | None) -> float | str | bool | None:

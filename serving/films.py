@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from common.errors import (
     AmbiguousTitleError,
+    FeatureStoreError,
     MovieNotFoundError,
     TmdbError,
     TmdbNotConfiguredError,
@@ -60,6 +62,14 @@ class Catalogue:
             [list(tmdb_ids)],
         )
         return {row["movie_id"]: _read_film(row) for row in rows}
+
+    def published_at(self) -> datetime | None:
+        """When a view of the online store was last published; None before the first time."""
+        try:
+            rows = self._database.fetch("select max(published_at) as published_at from online.published")
+        except FeatureStoreError:
+            return None
+        return rows[0]["published_at"] if rows else None
 
     def find_imdb_id(self, imdb_id: str) -> int | None:
         """The TMDB id of the catalogue's film with an IMDb id."""

@@ -22,6 +22,7 @@ class Landed:
         facts: the few fields that name a film (`id`, `title`, `original_title`, `imdb_id`, `release_date`,
             `poster_path`).
         has_credits: whether the answer held a cast and crew at all.
+        loaded_at: moves only when the content changes.
     """
 
     tmdb_id: int
@@ -31,11 +32,24 @@ class Landed:
     is_synthetic: bool
     payload_hash: str
     fetched_at: datetime
+    loaded_at: datetime
 
     @property
     def is_fresh(self) -> bool:
         """Whether TMDB itself gave it within the last day."""
         return self.source == "api" and datetime.now(UTC) - self.fetched_at < FRESH
+
+
+_COLUMNS = """
+    landed.tmdb_id, landed.source, landed.is_synthetic, landed.payload_hash, landed.fetched_at, landed.loaded_at,
+    landed.payload ? 'credits' as has_credits,
+    jsonb_build_object(
+        'id', landed.tmdb_id, 'title', landed.payload -> 'title',
+        'original_title', landed.payload -> 'original_title',
+        'imdb_id', landed.payload -> 'imdb_id', 'release_date', landed.payload -> 'release_date',
+        'poster_path', landed.payload -> 'poster_path'
+    ) as facts
+"""
 
 
 class Landing:
@@ -47,29 +61,18 @@ class Landing:
     def read(self, tmdb_ids: Sequence[int]) -> dict[int, Landed]:
         """The landed answers among these ids."""
         rows = self._database.fetch(
-            """
-            select
-                tmdb_id, source, is_synthetic, payload_hash, fetched_at,
-                payload ? 'credits' as has_credits,
-                jsonb_build_object(
-                    'id', tmdb_id, 'title', payload -> 'title', 'original_title', payload -> 'original_title',
-                    'imdb_id', payload -> 'imdb_id', 'release_date', payload -> 'release_date',
-                    'poster_path', payload -> 'poster_path'
-                ) as facts
-            from raw.tmdb_movies
-            where tmdb_id = any(%s::bigint[])
-            """,
+            f"select {_COLUMNS} from raw.tmdb_movies as landed where landed.tmdb_id = any(%s::bigint[])",  # noqa: S608 - a constant
             [list(tmdb_ids)],
         )
         return {row["tmdb_id"]: Landed(**row) for row in rows}
 
-    def land(self, payload: dict[str, Any]) -> None:
-        """Keep an answer. One without credits does not erase the credits of an earlier one."""
+    def land(self, payload: dict[str, Any]) -> Landed:
+        """Keep an answer, return it as it lies. One without credits does not erase the credits of an earlier one."""
         data = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
         if b"\\u0000" in data:  # PostgreSQL's jsonb cannot hold NUL
             payload = _without_nul(payload)
-        self._database.fetch(
-            """
+        [row] = self._database.fetch(
+            f"""
             insert into raw.tmdb_movies as landed
                 (tmdb_id, payload, source, is_synthetic, payload_hash, fetched_at, loaded_at)
             values (%s, %s, 'api', false, %s, now(), now())
@@ -87,9 +90,18 @@ class Landing:
                     when landed.payload_hash = excluded.payload_hash then landed.loaded_at
                     else excluded.loaded_at
                 end
-            """,
+            returning {_COLUMNS}
+            """,  # noqa: S608 - a constant
             [payload["id"], Jsonb(payload, dumps=orjson.dumps), hashlib.sha256(data).hexdigest()],
         )
+        return Landed(**row)
+
+    def expire(self, age: timedelta) -> int:
+        """Delete TMDB's answers that are older; returns how many. Files that were loaded are not TMDB's answers."""
+        rows = self._database.fetch(
+            "delete from raw.tmdb_movies where source = 'api' and fetched_at < now() - %s returning 1 as gone", [age]
+        )
+        return len(rows)
 
 
 def _without_nul(value: Any) -> Any:

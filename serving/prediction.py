@@ -1,21 +1,26 @@
 """From films to answers: resolve, get features (live or online), score all films at once, explain each."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+import orjson
 
 from common.errors import MovieNotFoundError, PlatformError, TmdbError
 from common.tmdb import Deadline, TmdbClient
 from serving.champion import Champion, ChampionWatcher
-from serving.explanations import explain, find_missing
+from serving.explanations import explain, find_missing, plain_value
 from serving.features_live import FeatureRow, LiveFeatures
 from serving.features_online import OnlineFeatures
+from serving.film_states import FilmState, FilmStates
 from serving.films import HOW_TO_GO_LIVE, Catalogue, Film, FilmFinder, film_from_payload
 from serving.landing import Landed, Landing
 from serving.metrics import Metrics
+from serving.prediction_log import LoggedPrediction, PredictionLog, StageClock
+from serving.request_context import request_id
 from serving.schemas import (
     ByImdbId,
     ByTitle,
@@ -29,6 +34,7 @@ from serving.schemas import (
     PredictionAnswer,
     poster_url,
 )
+from serving.scored_films import ScoredFilm, ScoredFilms
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +55,17 @@ class Subject:
 
     film: Film
     landed: Landed | None = None
-    values: FeatureRow = field(default_factory=dict)
     is_live: bool = False
     degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A subject, what the model says about it, and whether that was remembered."""
+
+    subject: Subject
+    scored: ScoredFilm
+    is_cached: bool
 
 
 class Predictor:
@@ -67,15 +81,18 @@ class Predictor:
         online: OnlineFeatures,
         tmdb: TmdbClient | None,
         metrics: Metrics,
+        log: PredictionLog | None = None,
     ) -> None:
         self._champions = champions
-        self._catalogue = catalogue
         self._landing = landing
         self._live = live
         self._online = online
         self._tmdb = tmdb
         self._metrics = metrics
+        self._log = log
         self._finder = FilmFinder(catalogue, tmdb)
+        self._states = FilmStates(catalogue, landing)
+        self._scored = ScoredFilms()
 
     def predict(self, query: Query) -> PredictionAnswer:
         """Answer for one film.
@@ -98,12 +115,14 @@ class Predictor:
             DatabaseError, FeatureStoreError: nothing can be looked up.
         """
         champion = self._champions.current()
-        deadline = Deadline(seconds)
-        with self._metrics.stage("resolve"):
+        deadline, clock = Deadline(seconds), StageClock(self._metrics)
+        with clock("resolve"):
             found = self._for_each(queries, lambda query: self._finder.resolve(query, deadline))
         tmdb_ids = list(dict.fromkeys(item for item in found if isinstance(item, int)))
-        subjects = self._gather(tmdb_ids, champion, deadline)
-        answers = self._score(subjects, champion)
+        subjects = self._look_up(tmdb_ids, deadline, clock)
+        scorings = self._score(subjects, champion, clock)
+        answers = {tmdb_id: self._answer(item, champion) for tmdb_id, item in scorings.items()}
+        self._write_down(scorings, champion, clock)
         return [item if isinstance(item, PlatformError) else answers[item] for item in found]
 
     def describe(self, tmdb_id: int) -> MovieAnswer:
@@ -112,61 +131,56 @@ class Predictor:
         Raises:
             MovieNotFoundError: no film has this id.
         """
-        subject = self._look_up([tmdb_id], Deadline(SINGLE_SECONDS))[tmdb_id]
+        subject = self._look_up([tmdb_id], Deadline(SINGLE_SECONDS), StageClock(self._metrics))[tmdb_id]
         if isinstance(subject, PlatformError):
             raise subject
         return MovieAnswer(movie=movie_facts(subject.film), known_rating=known_rating(subject.film))
 
     # -- films ---------------------------------------------------------------------------------------------------
 
-    def _look_up(self, tmdb_ids: Sequence[int], deadline: Deadline) -> dict[int, Subject | PlatformError]:
+    def _look_up(
+        self, tmdb_ids: Sequence[int], deadline: Deadline, clock: StageClock
+    ) -> dict[int, Subject | PlatformError]:
         """Films by id, after TMDB's answer has landed for each that needs one."""
-        with self._metrics.stage("catalogue"):
-            known = self._catalogue.find(tmdb_ids)
-            landed = self._landing.read(tmdb_ids)
-        problems = self._refresh(tmdb_ids, known, landed, deadline)
-        if self._tmdb is not None:
-            landed = self._landing.read(tmdb_ids)
-        return {
-            tmdb_id: self._subject(tmdb_id, known.get(tmdb_id), landed.get(tmdb_id), problems.get(tmdb_id))
-            for tmdb_id in tmdb_ids
-        }
+        if not tmdb_ids:
+            return {}
+        with clock("catalogue"):
+            states = self._states.read(tmdb_ids)
+        problems = self._refresh(states, deadline, clock)
+        return {tmdb_id: self._subject(tmdb_id, states[tmdb_id], problems.get(tmdb_id)) for tmdb_id in tmdb_ids}
 
     def _refresh(
-        self,
-        tmdb_ids: Sequence[int],
-        known: Mapping[int, Film],
-        landed: Mapping[int, Landed],
-        deadline: Deadline,
+        self, states: dict[int, FilmState], deadline: Deadline, clock: StageClock
     ) -> dict[int, PlatformError]:
         """Land TMDB's answer for real films that have no fresh one; returns what went wrong, by film."""
         tmdb = self._tmdb
         if tmdb is None:
             return {}
 
-        def is_stale(tmdb_id: int) -> bool:
-            answer, film = landed.get(tmdb_id), known.get(tmdb_id)
-            is_synthetic = (film and film.is_synthetic) or (answer and answer.is_synthetic)
-            return not is_synthetic and not (answer and answer.is_fresh)
+        def fetch(tmdb_id: int) -> Landed:
+            return self._landing.land(tmdb.fetch_movie(tmdb_id, deadline))
 
-        def fetch(tmdb_id: int) -> bool:
-            self._landing.land(tmdb.fetch_movie(tmdb_id, deadline))
-            return True
-
-        stale = [tmdb_id for tmdb_id in tmdb_ids if is_stale(tmdb_id)]
-        with self._metrics.stage("tmdb"):
+        stale = [tmdb_id for tmdb_id, state in states.items() if _is_stale(state)]
+        self._metrics.landed.labels("fresh").inc(len(states) - len(stale))
+        if not stale:
+            return {}
+        with clock("tmdb"):
             results = dict(zip(stale, self._for_each(stale, fetch), strict=True))
-        self._metrics.landed.labels("fresh").inc(len(tmdb_ids) - len(stale))
+        for tmdb_id, result in results.items():
+            if isinstance(result, Landed):
+                self._states.put(tmdb_id, result)
+                states[tmdb_id] = FilmState(states[tmdb_id].film, result)
         return {tmdb_id: error for tmdb_id, error in results.items() if isinstance(error, PlatformError)}
 
-    def _subject(
-        self, tmdb_id: int, known: Film | None, landed: Landed | None, problem: PlatformError | None
-    ) -> Subject | PlatformError:
+    def _subject(self, tmdb_id: int, state: FilmState, problem: PlatformError | None) -> Subject | PlatformError:
+        known, landed = state.film, state.landed
+        notes = (state.note,) if state.note else ()
         if self._tmdb is not None and not isinstance(problem, MovieNotFoundError) and landed and landed.is_fresh:
             self._metrics.landed.labels("fetched").inc()
             film = film_from_payload(landed.facts, known, is_synthetic=False)
-            degraded = () if landed.has_credits else ("TMDB left the cast and crew out of its answer.",)
-            return Subject(film, landed, is_live=True, degraded=degraded)
+            if not landed.has_credits:
+                notes = (*notes, "TMDB left the cast and crew out of its answer.")
+            return Subject(film, landed, is_live=True, degraded=notes)
         if known is None and landed is None:
             return problem or MovieNotFoundError(
                 f"The catalogue has no film with TMDB id {tmdb_id}. {HOW_TO_GO_LIVE}"
@@ -175,85 +189,143 @@ class Predictor:
             return problem
         self._metrics.landed.labels("stale" if problem else "none").inc()
         film = known or film_from_payload(landed.facts, None, is_synthetic=landed.is_synthetic)  # type: ignore[union-attr]
-        return Subject(film, landed, degraded=_say_degraded(problem, landed))
-
-    # -- features ------------------------------------------------------------------------------------------------
-
-    def _gather(
-        self, tmdb_ids: Sequence[int], champion: Champion, deadline: Deadline
-    ) -> dict[int, Subject | PlatformError]:
-        """Films with their features: the live ones from the views, the others from Feast's online store."""
-        if not tmdb_ids:
-            return {}
-        subjects = self._look_up(tmdb_ids, deadline)
-        ready = {tmdb_id: subject for tmdb_id, subject in subjects.items() if isinstance(subject, Subject)}
-        offline = [tmdb_id for tmdb_id, subject in ready.items() if not subject.is_live]
-        rows: dict[int, FeatureRow] = {}
-        failure: PlatformError | None = None
-        try:
-            with self._metrics.stage("online_features"):
-                rows.update(self._online.read(offline, champion.scorer.feature_service))
-        except PlatformError as error:
-            failure = error
-        landed = [tmdb_id for tmdb_id in ready if tmdb_id not in rows and ready[tmdb_id].landed is not None]
-        with self._metrics.stage("live_features"):
-            rows.update(self._read_live(landed, champion))
-        for tmdb_id, subject in ready.items():
-            subjects[tmdb_id] = _with_values(subject, rows.get(tmdb_id), failure)
-        return subjects
-
-    def _read_live(self, tmdb_ids: Sequence[int], champion: Champion) -> dict[int, FeatureRow]:
-        return self._live.read(tmdb_ids, champion.scorer.feature_names) if tmdb_ids else {}
+        return Subject(film, landed, degraded=(*notes, *_say_degraded(problem, landed)))
 
     # -- the model -----------------------------------------------------------------------------------------------
 
     def _score(
-        self, subjects: Mapping[int, Subject | PlatformError], champion: Champion
-    ) -> dict[int, PredictionAnswer | PlatformError]:
-        """Score all films with one call of the model each way."""
-        ready = [subject for subject in subjects.values() if isinstance(subject, Subject)]
-        answers: dict[int, PredictionAnswer | PlatformError] = {
-            tmdb_id: subject for tmdb_id, subject in subjects.items() if isinstance(subject, PlatformError)
-        }
-        if not ready:
-            return answers
-        with self._metrics.stage("model"):
-            matrix = champion.scorer.encode([subject.values for subject in ready])
-            probabilities = champion.scorer.probabilities(matrix).tolist()
-            contributions = champion.scorer.contributions(matrix).tolist()
-        with self._metrics.stage("explain"):
-            for subject, ratings, shares in zip(ready, probabilities, contributions, strict=True):
-                answers[subject.film.tmdb_id] = self._answer(subject, ratings, shares, champion)
-        return answers
+        self, subjects: Mapping[int, Subject | PlatformError], champion: Champion, clock: StageClock
+    ) -> dict[int, Scoring | PlatformError]:
+        """Films with what the model says: remembered where nothing has changed, else all others in one pass."""
+        scorings: dict[int, Scoring | PlatformError] = {}
+        unknown: dict[int, Subject] = {}
+        published_at = self._states.published_at()
+        keys = {i: _key(s, champion, published_at) for i, s in subjects.items() if isinstance(s, Subject)}
+        for tmdb_id, subject in subjects.items():
+            if isinstance(subject, PlatformError):
+                scorings[tmdb_id] = subject
+                continue
+            scored = self._scored.get(keys[tmdb_id])
+            if scored is None:
+                unknown[tmdb_id] = subject
+            else:
+                scorings[tmdb_id] = Scoring(subject, scored, is_cached=True)
+        self._metrics.cache.labels("hit").inc(len(keys) - len(unknown))
+        if unknown:
+            self._metrics.cache.labels("miss").inc(len(unknown))
+            for tmdb_id, result in self._score_anew(unknown, champion, clock).items():
+                scorings[tmdb_id] = result
+                if isinstance(result, Scoring) and not result.scored.note:
+                    self._scored.put(keys[tmdb_id], result.scored)
+        return scorings
 
-    def _answer(
-        self, subject: Subject, ratings: Sequence[float], shares: Sequence[float], champion: Champion
-    ) -> PredictionAnswer:
+    def _score_anew(
+        self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
+    ) -> dict[int, Scoring | PlatformError]:
+        """Score films with one call of the model each way."""
+        rows, failure = self._read_features(subjects, champion, clock)
+        results: dict[int, Scoring | PlatformError] = {
+            i: failure or _without_features(subject) for i, subject in subjects.items() if i not in rows
+        }
+        ready = [i for i in subjects if i in rows]
+        if not ready:
+            return results
         scorer = champion.scorer
-        verdict = scorer.verdict(ratings[3])
-        self._metrics.verdicts.labels(verdict).inc()
+        with clock("model"):
+            matrix = scorer.encode([rows[i] for i in ready])
+            ratings = scorer.probabilities(matrix).tolist()
+            contributions = scorer.contributions(matrix).tolist()
+        with clock("explain"):
+            for tmdb_id, probabilities, shares in zip(ready, ratings, contributions, strict=True):
+                subject, values = subjects[tmdb_id], rows[tmdb_id]
+                scored = ScoredFilm(
+                    vector=_vector(champion, values),
+                    ratings=tuple(probabilities),
+                    verdict=scorer.verdict(probabilities[3]),
+                    reasons=explain(scorer.features, values, shares),
+                    missing=find_missing(scorer.features, values),
+                    note=f"{failure} Features were computed anew." if failure and not subject.is_live else "",
+                )
+                results[tmdb_id] = Scoring(subject, scored, is_cached=False)
+        return results
+
+    def _read_features(
+        self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
+    ) -> tuple[dict[int, FeatureRow], PlatformError | None]:
+        """Features by film, live ones from the views, others from Feast's online store; and why that failed."""
+        rows: dict[int, FeatureRow] = {}
+        failure: PlatformError | None = None
+        stored = [tmdb_id for tmdb_id, subject in subjects.items() if not subject.is_live]
+        if stored:
+            try:
+                with clock("online_features"):
+                    rows.update(self._online.read(stored, champion.scorer.feature_service))
+            except PlatformError as error:
+                failure = error
+        landed = [i for i, subject in subjects.items() if i not in rows and subject.landed is not None]
+        if landed:
+            with clock("live_features"):
+                rows.update(self._live.read(landed, champion.scorer.feature_names))
+        return rows, failure
+
+    def _answer(self, scoring: Scoring | PlatformError, champion: Champion) -> PredictionAnswer | PlatformError:
+        if isinstance(scoring, PlatformError):
+            return scoring
+        subject, scored = scoring.subject, scoring.scored
+        ratings = scored.ratings
+        self._metrics.verdicts.labels(scored.verdict).inc()
         return PredictionAnswer(
             movie=movie_facts(subject.film),
             prediction=Prediction(
                 passes=ratings[3] >= 0.5,
                 probability=ratings[3],
-                verdict=verdict,
+                verdict=scored.verdict,
                 rating_probabilities={"0": ratings[0], "1": ratings[1], "2": ratings[2], "3": ratings[3]},
             ),
             known_rating=known_rating(subject.film),
-            reasons=explain(scorer.features, subject.values, shares),
+            reasons=list(scored.reasons),
             data=Data(
                 live=subject.is_live,
                 fetched_at=fetched_at(subject.landed),
-                missing=find_missing(scorer.features, subject.values),
-                degraded=list(subject.degraded),
+                missing=list(scored.missing),
+                degraded=list(_degraded(scoring)),
             ),
             model=ModelName(
                 name=champion.version.name,
                 version=champion.version.version,
-                feature_service=scorer.feature_service,
+                feature_service=champion.scorer.feature_service,
             ),
         )
+
+    def _write_down(
+        self, scorings: Mapping[int, Scoring | PlatformError], champion: Champion, clock: StageClock
+    ) -> None:
+        """A row of the prediction log for each film."""
+        if self._log is None:
+            return
+        moment = datetime.now(UTC)
+        for tmdb_id, scoring in scorings.items():
+            if isinstance(scoring, PlatformError):
+                continue
+            landed = scoring.subject.landed
+            self._log.put(
+                LoggedPrediction(
+                    request_id=request_id.get(),
+                    predicted_at=moment,
+                    movie_id=tmdb_id,
+                    payload_hash=landed.payload_hash if landed else None,
+                    model_name=champion.version.name,
+                    model_version=champion.version.version,
+                    feature_service=champion.scorer.feature_service,
+                    vector=scoring.scored.vector,
+                    rating_probabilities=scoring.scored.ratings,
+                    verdict=scoring.scored.verdict,
+                    is_live=scoring.subject.is_live,
+                    is_cached=scoring.is_cached,
+                    degraded=_degraded(scoring),
+                    stage_seconds=clock.seconds,
+                )
+            )
 
     def _for_each(self, items: Sequence[Any], call: Any) -> list[Any]:
         """Apply a call to each item, several at a time when there are many; an error takes its item's place."""
@@ -307,14 +379,33 @@ def _say_degraded(problem: PlatformError | None, landed: Landed | None) -> tuple
     return (f"{problem} This answer uses the data that was loaded with the catalogue.",)
 
 
-def _with_values(
-    subject: Subject, values: FeatureRow | None, failure: PlatformError | None
-) -> Subject | PlatformError:
-    if values is not None:
-        note = () if failure is None or subject.is_live else (f"{failure} Features were computed anew.",)
-        return replace(subject, values=values, degraded=(*subject.degraded, *note))
-    if failure is not None:
-        return failure
+def _is_stale(state: FilmState) -> bool:
+    """Whether TMDB has to be asked; it knows no made-up films."""
+    film, landed = state.film, state.landed
+    is_synthetic = (film and film.is_synthetic) or (landed and landed.is_synthetic)
+    return not is_synthetic and not (landed and landed.is_fresh)
+
+
+def _key(subject: Subject, champion: Champion, published_at: datetime | None) -> Hashable:
+    """What a film's vector and score depend on."""
+    landed = subject.landed
+    payload = (landed.payload_hash, landed.has_credits, landed.loaded_at) if landed else None
+    version = champion.version
+    return subject.film.tmdb_id, subject.is_live, payload, published_at, version.version, version.run_id
+
+
+def _vector(champion: Champion, values: FeatureRow) -> bytes:
+    """Feature values by name for the log; texts stay where they are, in the catalogue and the landing table."""
+    features = champion.scorer.features.values()
+    return orjson.dumps({info.name: plain_value(values[info.name]) for info in features if info.kind != "text"})
+
+
+def _degraded(scoring: Scoring) -> tuple[str, ...]:
+    note = scoring.scored.note
+    return (*scoring.subject.degraded, note) if note else scoring.subject.degraded
+
+
+def _without_features(subject: Subject) -> MovieNotFoundError:
     return MovieNotFoundError(
         f"{subject.film.title} ({subject.film.tmdb_id}) is in the catalogue but has no features yet. "
         "Run: make init-infra"

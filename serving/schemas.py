@@ -36,14 +36,14 @@ class ByTmdbId(_Request):
 class ByImdbId(_Request):
     """A film by IMDb's id."""
 
-    imdb_id: str = Field(pattern=r"^tt[0-9]{7,10}$", description="IMDb's id", examples=["tt2294629"])
+    imdb_id: str = Field(pattern=r"^tt[0-9]{7,10}$", description="IMDb's id")
 
 
 class ByTitle(_Request):
     """A film by its title; case, accents and punctuation do not matter."""
 
-    title: str = Field(min_length=1, max_length=TITLE_LENGTH, examples=["Frozen"])
-    year: Annotated[Year, BeforeValidator(_refuse_bool_and_text)] | None = Field(None, examples=[2013])
+    title: str = Field(min_length=1, max_length=TITLE_LENGTH)
+    year: Annotated[Year, BeforeValidator(_refuse_bool_and_text)] | None = None
 
 
 def _kind_of_query(value: Any) -> str | None:
@@ -91,6 +91,16 @@ class SearchQuery(_Request):
 
     q: str = Field(min_length=1, max_length=TITLE_LENGTH, description="Part of a title")
     limit: int = Field(10, ge=1, le=20, description="At most so many films")
+
+
+class FeedbackRequest(_Request):
+    """How a user would rate a film; it is stored beside the known rating, which stays as it is."""
+
+    tmdb_id: Annotated[TmdbId, BeforeValidator(_refuse_bool_and_text)]
+    rating: Annotated[
+        int, Field(ge=0, le=3, description="0 to 3, as bechdeltest.com rates"), BeforeValidator(_refuse_bool_and_text)
+    ]
+    comment: str | None = Field(None, max_length=1000, description="Why, in the user's words")
 
 
 class MoviePath(BaseModel):
@@ -213,11 +223,30 @@ class MovieAnswer(_Answer):
     known_rating: KnownRating | None
 
 
+class FeedbackAnswer(_Answer):
+    """A rating that was stored."""
+
+    feedback_id: int
+    given_at: datetime
+    movie: Movie
+    rating: int = Field(ge=0, le=3)
+    known_rating: KnownRating | None = Field(description="The rating on record, which the user's does not replace")
+
+
 class SearchAnswer(_Answer):
     """Films whose title fits, best first."""
 
     query: str
     movies: list[Candidate]
+
+
+class ModelMetric(_Answer):
+    """One figure of the model on films it had not seen."""
+
+    split: str = Field(description="time: the newest films; random: 30 % of all films")
+    name: str = Field(examples=["auc"])
+    value: float
+    interval: tuple[float, float] | None = Field(description="95 % interval of a bootstrap over the films")
 
 
 class ModelCard(_Answer):
@@ -226,10 +255,12 @@ class ModelCard(_Answer):
     name: str
     version: str
     feature_service: str
+    trained_at: datetime | None = Field(description="When it was registered, null when the registry does not say")
     loaded_at: datetime = Field(description="When this server began to answer with it")
     too_close_to_call: tuple[float, float] = Field(description="Probabilities between these two get no verdict")
     features: int = Field(description="How many features it reads")
-    facts: dict[str, Any] = Field(description="What training recorded: counts, dates, metrics")
+    metrics: list[ModelMetric] = Field(description="How well it tells films that pass (rating 3) from the others")
+    facts: dict[str, Any] = Field(description="What training recorded: counts, dates, hashes")
     tags: dict[str, str] = Field(description="The model version's tags in MLflow")
     limits: list[str] = Field(description="What it must not be used for")
 

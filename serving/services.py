@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from common.environment import export
 from common.settings import ROOT, Settings
@@ -10,11 +11,13 @@ from serving.champion import Champion, ChampionWatcher, MlflowRegistry
 from serving.database import Database
 from serving.features_live import LiveFeatures
 from serving.features_online import OnlineFeatures
+from serving.feedback import Feedback
 from serving.films import Catalogue, FilmFinder
 from serving.health import Health
 from serving.landing import Landing
 from serving.metrics import Metrics
 from serving.prediction import Predictor
+from serving.prediction_log import PredictionLog
 
 TMDB_REQUESTS_PER_SECOND = 20
 TMDB_CONNECTIONS = 10
@@ -31,6 +34,8 @@ class Services:
     finder: FilmFinder
     predictor: Predictor
     health: Health
+    log: PredictionLog
+    feedback: Feedback
 
 
 def make_services(settings: Settings, *, workers: int = 1) -> Services:
@@ -40,15 +45,15 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
         workers: processes that share the machine's limits towards TMDB.
     """
     export(settings)  # Feast and MLflow read the environment, not .env
-    metrics = Metrics()
-    database = Database(settings.database_url)
+    metrics = Metrics(metrics_folder(settings) if workers > 1 else None)
+    database = Database(settings.database_url, settings.serving_threads)
+    log = PredictionLog(database, metrics)
     online = OnlineFeatures(ROOT / "feature_repo")
     tmdb = make_tmdb(settings, workers)
     catalogue = Catalogue(database)
 
     def prepare(champion: Champion) -> None:
-        metrics.champion.clear()
-        metrics.champion.labels(champion.version.version).set(champion.loaded_at.timestamp())
+        metrics.note_champion(champion.version.version, champion.loaded_at.timestamp())
         service = champion.scorer.feature_service
         threading.Thread(target=online.warm_up, args=[service], name="feast", daemon=True).start()
 
@@ -66,6 +71,7 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
         online=online,
         tmdb=tmdb,
         metrics=metrics,
+        log=log,
     )
     return Services(
         settings=settings,
@@ -75,7 +81,14 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
         finder=FilmFinder(catalogue, tmdb),
         predictor=predictor,
         health=Health(champions, database, tmdb),
+        log=log,
+        feedback=Feedback(database),
     )
+
+
+def metrics_folder(settings: Settings) -> Path:
+    """Where the workers of one server share their numbers."""
+    return settings.state_dir / "serving" / "metrics"
 
 
 def make_tmdb(settings: Settings, workers: int) -> TmdbClient | None:

@@ -15,11 +15,13 @@ from common.settings import Settings
 from common.tmdb import Candidate, Match, TmdbClient, match_title
 from serving.app import create_app
 from serving.champion import NO_MODEL, Champion, ModelVersion, WatchState
+from serving.feedback import Feedback
 from serving.films import Film, FilmFinder
 from serving.health import Health
 from serving.landing import Landed
 from serving.metrics import Metrics
 from serving.prediction import Predictor
+from serving.prediction_log import PredictionLog
 from serving.services import Services
 
 FROZEN = Film(109445, "Frozen", "tt2294629", 2013, "/frozen.jpg", rating=3, is_dubious=False)
@@ -83,6 +85,10 @@ class FakeChampions:
             raise ModelNotReadyError(NO_MODEL)
         return self.champion
 
+    @property
+    def version(self) -> str | None:
+        return self.champion.version.version if self.champion else None
+
     def start(self) -> None:
         """Nothing to watch."""
 
@@ -91,10 +97,17 @@ class FakeDatabase:
     """Answers, or is away."""
 
     is_away = False
+    published_at: datetime | None = None
 
-    def fetch(self, *_: Any) -> list[dict[str, Any]]:
+    def __init__(self) -> None:
+        self.statements: list[tuple[Any, ...]] = []
+
+    def fetch(self, *statement: Any) -> list[dict[str, Any]]:
         if self.is_away:
             raise DatabaseError("PostgreSQL at 127.0.0.1:1/none does not answer. Start it with `make up`.")
+        if statement and "insert into serving" in statement[0]:
+            self.statements.append(statement)
+            return [{"feedback_id": len(self.statements), "given_at": datetime.now(UTC)}]
         return []
 
 
@@ -107,6 +120,10 @@ class FakeCatalogue:
     def find(self, tmdb_ids: Sequence[int]) -> dict[int, Film]:
         self.database.fetch()
         return {film.tmdb_id: film for film in FILMS if film.tmdb_id in tmdb_ids}
+
+    def published_at(self) -> datetime | None:
+        self.database.fetch()
+        return self.database.published_at
 
     def find_imdb_id(self, imdb_id: str) -> int | None:
         self.database.fetch()
@@ -133,11 +150,11 @@ class FakeLanding:
     def read(self, tmdb_ids: Sequence[int]) -> dict[int, Landed]:
         return {tmdb_id: self.rows[tmdb_id] for tmdb_id in tmdb_ids if tmdb_id in self.rows}
 
-    def land(self, payload: dict[str, Any], fetched_at: datetime | None = None) -> None:
+    def land(self, payload: dict[str, Any], fetched_at: datetime | None = None) -> Landed:
         moment = fetched_at or datetime.now(UTC)
-        self.rows[payload["id"]] = Landed(
-            payload["id"], payload, "credits" in payload, "api", False, str(payload), moment
-        )
+        landed = Landed(payload["id"], payload, "credits" in payload, "api", False, str(payload), moment, moment)
+        self.rows[payload["id"]] = landed
+        return landed
 
 
 class FakeFeatures:
@@ -150,7 +167,7 @@ class FakeFeatures:
 class Platform:
     """The app and the parts that a test may change."""
 
-    def __init__(self, *, tmdb: TmdbClient | None = None, has_model: bool = True) -> None:
+    def __init__(self, *, tmdb: TmdbClient | None = None, has_model: bool = True, cors_origins: str = "") -> None:
         version = ModelVersion("bechdel-test-predictor", "3", "run")
         champion = Champion(version, make_scorer(), datetime.now(UTC)) if has_model else None
         self.champions, self.database, self.landing = FakeChampions(champion), FakeDatabase(), FakeLanding()
@@ -158,16 +175,25 @@ class Platform:
         fakes: dict[str, Any] = {"champions": self.champions, "landing": self.landing}
         metrics = Metrics()
         features: Any = FakeFeatures()
+        self.log = PredictionLog(self.database, metrics)  # type: ignore[arg-type]
         parts = Services(
-            settings=Settings(state_dir=Path("/nonexistent")),
+            settings=Settings(state_dir=Path("/nonexistent"), cors_origins=cors_origins),
             metrics=metrics,
             database=self.database,  # type: ignore[arg-type]
             champions=self.champions,  # type: ignore[arg-type]
             finder=FilmFinder(catalogue, tmdb),
             predictor=Predictor(
-                **fakes, catalogue=catalogue, live=features, online=features, tmdb=tmdb, metrics=metrics
+                **fakes,
+                catalogue=catalogue,
+                live=features,
+                online=features,
+                tmdb=tmdb,
+                metrics=metrics,
+                log=self.log,
             ),
             health=Health(self.champions, self.database, tmdb),  # type: ignore[arg-type]
+            log=self.log,
+            feedback=Feedback(self.database),  # type: ignore[arg-type]
         )
         self.app: Flask = create_app(parts=parts)
         self.client = self.app.test_client()

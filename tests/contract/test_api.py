@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from common.tmdb import TmdbClient
+from serving.api import model_card
 from serving.schemas import PredictionAnswer, Problem
 from tests.serving_parts import Platform
 
@@ -77,6 +79,7 @@ def test_document_is_openapi_3_1_and_every_reference_leads_somewhere(client: Fla
         "/api/v1/movies/search",
         "/api/v1/movies/{tmdb_id}",
         "/api/v1/model",
+        "/api/v1/feedback",
     }
     schemas = document["components"]["schemas"]
     for schema in schemas.values():
@@ -251,3 +254,27 @@ def test_movie_search_and_model_fit_the_document(client: FlaskClient) -> None:
 def test_ready_server_says_so_and_counts(client: FlaskClient) -> None:
     assert client.get("/readyz").get_json()["status"] == "ready"
     assert "bechdel_requests_total" in client.get("/metrics").text
+
+
+def test_documented_examples_are_answered(client: FlaskClient) -> None:
+    paths = client.get("/openapi.json").get_json()["paths"]
+    asked = 0
+    for path, methods in paths.items():
+        body = methods.get("post", {}).get("requestBody", {"content": {"application/json": {"examples": {}}}})
+        for example in body["content"]["application/json"]["examples"].values():
+            response = client.post(path, json=example["value"])
+            assert response.status_code in (200, 201), example
+            assert "Frozen" in response.text
+            asked += 1
+    assert asked == 5
+
+
+def test_model_card_shows_figures_with_intervals(platform: Platform) -> None:
+    figures = {"auc": 0.8, "brier": 0.17, "intervals": {"auc": [0.78, 0.82]}}
+    champion = platform.champions.champion
+    assert champion is not None
+    card = model_card(replace(champion, evaluation={"time": {"rating_3": figures}}))
+
+    auc, brier = card.metrics
+    assert (auc.split, auc.name, auc.value, auc.interval) == ("time", "auc", 0.8, (0.78, 0.82))
+    assert brier.interval is None

@@ -2,25 +2,41 @@
 
 import gc
 import gzip
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import lightgbm
+import numpy as np
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from common.errors import DatabaseError, FeatureStoreError
+from common.scoring import Calibration, FeatureInfo, Scorer, encode_features
+from common.tmdb import TmdbClient
 from common.tmdb.titles import search_key
+from serving.champion import Champion, ModelVersion
 from serving.database import Database
+from serving.explanations import plain_value
 from serving.features_live import LiveFeatures
 from serving.features_online import OnlineFeatures
+from serving.feedback import Feedback
 from serving.films import Catalogue
 from serving.landing import Landing
+from serving.metrics import Metrics
+from serving.prediction import Predictor
+from serving.prediction_log import LoggedPrediction, PredictionLog
+from serving.schemas import ByTmdbId, PredictionAnswer
 from tests.feature_films import FULL_PAYLOAD, ROOT, Project, fill_raw_tables
+from tests.serving_parts import FakeChampions
 
 pytestmark = [
     # Feast's and its dependencies' own; none of them is about what we call
@@ -35,6 +51,7 @@ FEATURES = (
     "text_overview",
     "production_release_year",
 )
+LOGS = ROOT / "docs" / "model_logs.md"
 AWKWARD_TITLES = (
     "Amélie!", "WALL·E", "Schindler's List", "$9.99", "!!!", "Ночной дозор", "千と千尋の神隠し", "¿Qué?", "M*A*S*H",
     "—", "Tick, Tick... Boom!", "Æon Flux", "Ocean\u2019s Eleven", "a_b", "[REC]³", "Mr. & Mrs. Smith", "كفرناحوم",
@@ -43,7 +60,14 @@ AWKWARD_TITLES = (
 
 @pytest.fixture(scope="module")
 def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Hand-made films, built by dbt and published to Feast."""
+    """200 films of the sample and the hand-made ones, built by dbt and published to Feast."""
+    folder = tmp_path_factory.mktemp("films")
+    settings = {"DB_CONNECTION_STRING": module_database_url, "STATE_DIR": str(folder), "SAMPLE_FILMS": "200"}
+    command = [sys.executable, "-m", "ingestion", "load", "--source", "sample"]
+    loaded = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert loaded.returncode == 0, loaded.stderr
     fill_raw_tables(module_database_url)
     built = Project(module_database_url, tmp_path_factory.mktemp("dbt"))
     built.run()
@@ -164,3 +188,128 @@ def test_they_agree_on_every_real_title(database_url: str, shared_data: Path) ->
 
     assert len(titles) > 5000
     assert keys_in_sql(database_url, titles) == [search_key(title) for title in titles]
+
+
+def logged(request_id: str) -> LoggedPrediction:
+    return LoggedPrediction(
+        request_id=request_id,
+        predicted_at=datetime.now(UTC),
+        movie_id=1,
+        payload_hash=None,
+        model_name="bechdel-test-predictor",
+        model_version="3",
+        feature_service="movie_bechdel_v1",
+        vector=b'{"cast_female_share":0.5,"genre_count":null,"production_original_language":"en"}',
+        rating_probabilities=(0.1, 0.2, 0.1, 0.6),
+        verdict="pass",
+        is_live=False,
+        is_cached=False,
+        degraded=("TMDB is away.",),
+        stage_seconds={"model": 0.001},
+    )
+
+
+def test_predictions_are_read_as_they_were_logged(database: Database) -> None:
+    log = PredictionLog(database, Metrics())
+    log.put(logged("first"))
+    log.put(logged("second"))
+
+    assert log.write_queued() == 2
+    [row] = database.fetch("select * from serving.prediction_log where request_id = 'first'")
+    assert row["vector"] == {"cast_female_share": 0.5, "genre_count": None, "production_original_language": "en"}
+    assert row["rating_probabilities"] == [0.1, 0.2, 0.1, 0.6]
+    assert (row["probability"], row["degraded"]) == (0.6, ["TMDB is away."])
+
+
+def test_feedback_stands_beside_the_known_rating(database: Database) -> None:
+    before = Catalogue(database).find([1])[1].rating
+
+    Feedback(database).give(1, 0, "no", request_id="r", model_version="3")
+
+    [row] = database.fetch("select rating, comment from serving.feedback where movie_id = 1")
+    assert (row["rating"], row["comment"]) == (0, "no")
+    assert Catalogue(database).find([1])[1].rating == before == 3
+
+
+@pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", LOGS.read_text(encoding="utf-8"), re.S))
+def test_documented_queries_run(database: Database, query: str) -> None:
+    log = PredictionLog(database, Metrics())
+    log.put(logged("the X-Request-ID of the answer"))
+    log.write_queued()
+    Feedback(database).give(1, 2, None, request_id="r", model_version="3")
+
+    assert database.fetch(query)
+
+
+def test_old_answers_and_predictions_expire_and_files_stay(database: Database) -> None:
+    landing = Landing(database)
+    landing.land({"id": 78, **FULL_PAYLOAD})
+    landing.land({"id": 79, **FULL_PAYLOAD})
+    database.fetch("update raw.tmdb_movies set fetched_at = now() - interval '181 days' where tmdb_id in (1, 78)")
+
+    assert landing.expire(timedelta(days=180)) == 1
+    assert set(landing.read([1, 78, 79])) == {1, 79}
+
+
+def offline_rows(database: Database, tmdb_ids: list[int]) -> dict[int, dict[str, Any]]:
+    """What training reads: the rows of the feature tables."""
+    rows: dict[int, dict[str, Any]] = {tmdb_id: {} for tmdb_id in tmdb_ids}
+    for theme in ("cast", "crew", "production", "text", "genre"):
+        query = f"select * from features.ftr_movie_{theme} where movie_id = any(%s)"  # noqa: S608
+        for row in database.fetch(query, [tmdb_ids]):
+            rows[row["movie_id"]].update(row)
+    return rows
+
+
+def fitted_on(rows: dict[int, dict[str, Any]]) -> Scorer:
+    """A model of every feature but the texts, that has learned something, whatever it is."""
+    row = next(iter(rows.values()))
+    keys = ("movie_id", "event_timestamp", "created_timestamp")
+    texts = ("text_title", "text_tagline", "text_overview")
+    infos = {}
+    for name in sorted(set(row) - {*keys, *texts}):
+        words = sorted({str(r[name]) for r in rows.values() if isinstance(r[name], str)})
+        infos[name] = FeatureInfo(name, "category" if words else "number", categories=tuple(words))
+    matrix = encode_features(infos, {}, list(rows.values()))
+    target = np.random.default_rng(7).integers(0, 4, len(rows))
+    options = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
+    boosters = tuple(
+        lightgbm.train(options, lightgbm.Dataset(matrix, target >= rating), num_boost_round=10)
+        for rating in (1, 2, 3)
+    )
+    return Scorer("movie_bechdel_v1", infos, (0.4, 0.6), boosters, (Calibration(1.0, 0.0),) * 3)
+
+
+@pytest.mark.parametrize("road", ["online", "live"])
+def test_answers_equal_the_offline_rows_and_their_scores(
+    database: Database, online: OnlineFeatures, road: str
+) -> None:
+    ids = [row["movie_id"] for row in database.fetch("select movie_id from marts.dim_movies where is_synthetic")]
+    rows = offline_rows(database, ids)
+    scorer = fitted_on(rows)
+    champion = Champion(ModelVersion("bechdel-test-predictor", "9", "run"), scorer, datetime.now(UTC))
+    tmdb = TmdbClient(SecretStr("unused"), "http://127.0.0.1:9/3") if road == "live" else None
+    if road == "live":
+        database.fetch("update raw.tmdb_movies set source = 'api', fetched_at = now() where is_synthetic")
+    log, landing = PredictionLog(database, Metrics()), Landing(database)
+    champions: Any = FakeChampions(champion)
+    predictor = Predictor(
+        champions=champions, catalogue=Catalogue(database), landing=landing, live=LiveFeatures(database),
+        online=online, tmdb=tmdb, metrics=Metrics(), log=log,
+    )  # fmt: skip
+
+    answers = predictor.predict_all([ByTmdbId(tmdb_id=tmdb_id) for tmdb_id in ids])
+    while log.write_queued():
+        pass
+    logged = database.fetch("select movie_id, vector from serving.prediction_log where model_version = '9'")
+    database.fetch("truncate serving.prediction_log")
+
+    wanted = scorer.probabilities(scorer.encode([rows[tmdb_id] for tmdb_id in ids]))[:, 3]
+    assert len(ids) == len(logged) == 200
+    for tmdb_id, answer, probability in zip(ids, answers, wanted, strict=True):
+        assert isinstance(answer, PredictionAnswer), answer
+        assert (answer.movie.tmdb_id, answer.data.live) == (tmdb_id, road == "live")
+        assert answer.prediction.probability == probability
+    for row in logged:
+        offline = {name: plain_value(rows[row["movie_id"]][name]) for name in scorer.feature_names}
+        assert row["vector"] == offline

@@ -52,6 +52,7 @@ class FakeTmdb:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 fake.requests.append(self)
@@ -163,6 +164,40 @@ def test_lasting_fault_ends_in_unavailable_after_three_attempts(
     with pytest.raises(TmdbUnavailableError, match="TMDB is not available"):
         client.fetch_movie(7)
     assert len(fake.requests) == 3
+
+
+FINAL = {
+    "404": (Reply({"status_code": 34}, status=404), MovieNotFoundError),
+    "401": (Reply({"status_code": 7}, status=401), TmdbCredentialError),
+    "403": (Reply({"status_code": 5}, status=403), TmdbUnavailableError),
+    "another film": (Reply({**FILM, "id": 8}), TmdbUnavailableError),
+}
+
+
+@pytest.mark.parametrize("first", TRANSIENT)
+def test_any_two_passing_faults_in_a_row_end_in_the_film(
+    fake: FakeTmdb, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module.random, "uniform", lambda *_: 0.0)
+    client = TmdbClient(SecretStr(TOKEN), fake.url, requests_per_second=1000)
+    for second in TRANSIENT.values():
+        fake.replies = [TRANSIENT[first], second, Reply(FILM)]
+        assert client.fetch_movie(7)["title"] == "Made Up"
+    client.close()
+
+
+@pytest.mark.parametrize("last", FINAL)
+def test_any_fault_before_a_final_answer_ends_in_the_right_error(
+    fake: FakeTmdb, last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module.random, "uniform", lambda *_: 0.0)
+    reply, error = FINAL[last]
+    for first in TRANSIENT.values():
+        client = TmdbClient(SecretStr(TOKEN), fake.url)  # a refused credential is remembered
+        fake.replies = [first, reply]
+        with pytest.raises(error):
+            client.fetch_movie(7)
+        client.close()
 
 
 @pytest.mark.parametrize("raw", [hang, drip])

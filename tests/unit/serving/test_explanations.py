@@ -57,9 +57,26 @@ def test_same_sentence_is_told_once() -> None:
 def test_gaps_are_named_once_with_the_count_of_unknown_genders() -> None:
     values = {"cast_members_count": 31, "cast_known_gender_count": 19, "women": None, "share": None, "comedy": None}
 
-    missing = find_missing({"women": WOMEN, "share": SHARE, "comedy": COMEDY}, values)
+    budget = FeatureInfo("production_budget_log", sentence_null="Its budget is not known")
+    features = {"women": WOMEN, "share": SHARE, "comedy": COMEDY, budget.name: budget}
 
-    assert missing == ["gender of 12 of 31 cast members", "The cast is not known"]
+    missing = find_missing(features, values)
+
+    assert missing == ["gender of 12 of 31 cast members", "budget"]
+
+
+def test_crew_of_partly_unknown_gender_is_counted() -> None:
+    values = {"crew_members_count": 16, "crew_unknown_gender_share": 0.5625}
+
+    assert find_missing({}, values) == ["gender of 9 of 16 crew members"]
+
+
+def test_feature_that_has_no_value_for_the_film_is_not_missing() -> None:
+    balance = FeatureInfo(
+        "text_title_gender_balance", sentence_null="No word about women or men in the title is known"
+    )
+
+    assert find_missing({balance.name: balance}, {balance.name: None}) == []
 
 
 def test_value_is_plain_json() -> None:

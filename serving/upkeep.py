@@ -1,0 +1,101 @@
+"""Jobs beside the server: fetch TMDB's answers for the whole catalogue, and delete what may not be kept longer."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from common.errors import MovieNotFoundError, TmdbCredentialError, TmdbError, TmdbNotConfiguredError
+from common.settings import Settings
+from common.tmdb import Deadline, TmdbClient
+from serving.database import Database
+from serving.films import HOW_TO_GO_LIVE
+from serving.landing import Landing
+from serving.services import TMDB_CONNECTIONS, make_tmdb
+
+logger = logging.getLogger(__name__)
+
+KEEP = timedelta(days=180)  # TMDB's terms of 2023-10-20, section 1.C: not longer than 6 months
+FETCH_SECONDS = 60.0
+
+_WITHOUT_FRESH_ANSWER = """
+    select movies.movie_id
+    from marts.dim_movies as movies
+    left join raw.tmdb_movies as landed on landed.tmdb_id = movies.movie_id
+    where not movies.is_synthetic
+        and (landed.tmdb_id is null or landed.source <> 'api' or landed.fetched_at < now() - interval '1 day')
+    order by movies.popularity_rank, movies.movie_id
+    limit %s
+"""
+
+
+def backfill(settings: Settings, *, limit: int | None = None) -> None:
+    """Fetch and land every catalogue film without a fresh answer; what has landed is skipped the next time.
+
+    Raises:
+        TmdbNotConfiguredError: no token is set.
+        TmdbCredentialError: TMDB refuses the token.
+    """
+    tmdb = make_tmdb(settings, workers=1)
+    if tmdb is None:
+        raise TmdbNotConfiguredError(f"There is no TMDB_API_TOKEN. {HOW_TO_GO_LIVE}")
+    database = Database(settings.database_url, connections=TMDB_CONNECTIONS)
+    try:
+        wanted = [row["movie_id"] for row in database.fetch(_WITHOUT_FRESH_ANSWER, [limit])]
+        fetched, gone, failed = fetch_all(wanted, tmdb, Landing(database))
+    finally:
+        database.close()
+        tmdb.close()
+    print(
+        f"{fetched:,} of {len(wanted):,} films fetched, {gone:,} are not on TMDB, {failed:,} failed"
+        f"{' (repeat to fetch them)' if failed else ''}."
+    )
+
+
+def fetch_all(tmdb_ids: list[int], tmdb: TmdbClient, landing: Landing) -> tuple[int, int, int]:
+    """Fetch films within TMDB's limits; returns how many landed, are not on TMDB, and failed.
+
+    Raises:
+        TmdbCredentialError: TMDB refuses the token; nothing more is asked then.
+    """
+
+    def fetch(tmdb_id: int) -> str:
+        try:
+            landing.land(tmdb.fetch_movie(tmdb_id, Deadline(FETCH_SECONDS)))
+        except MovieNotFoundError:
+            return "gone"
+        except TmdbCredentialError:
+            raise
+        except TmdbError as error:
+            logger.warning("backfill failed tmdb_id=%d reason=%s", tmdb_id, error)
+            return "failed"
+        return "fetched"
+
+    counts = {"fetched": 0, "gone": 0, "failed": 0}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with ThreadPoolExecutor(TMDB_CONNECTIONS) as pool, Progress(*columns) as progress:
+        try:
+            for result in progress.track(
+                pool.map(fetch, tmdb_ids), total=len(tmdb_ids), description="films from TMDB"
+            ):
+                counts[result] += 1
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return counts["fetched"], counts["gone"], counts["failed"]
+
+
+def expire(settings: Settings) -> None:
+    """Delete TMDB's answers, and the logged predictions made from them, that are older than KEEP."""
+    database = Database(settings.database_url, connections=1)
+    try:
+        answers = Landing(database).expire(KEEP)
+        predictions = len(
+            database.fetch(
+                "delete from serving.prediction_log where predicted_at < now() - %s returning 1 as gone", [KEEP]
+            )
+        )
+    finally:
+        database.close()
+    print(f"{answers:,} TMDB answers and {predictions:,} logged predictions older than {KEEP.days} days deleted.")

@@ -1,0 +1,80 @@
+"""Conditional requests, compression, other sites' scripts, and the page of the API's description."""
+
+import gzip
+
+import orjson
+import pytest
+from flask.testing import FlaskClient
+
+from tests.serving_parts import Platform
+
+MOVIE = "/api/v1/movies/109445"
+PREDICTIONS = "/api/v1/predictions"
+
+
+@pytest.fixture(scope="module")
+def client() -> FlaskClient:
+    return Platform().client
+
+
+def test_known_film_answer_is_304(client: FlaskClient) -> None:
+    first = client.get(MOVIE)
+    again = client.get(MOVIE, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert "max-age" in first.headers["Cache-Control"]
+    assert again.status_code == 304
+    assert not again.data
+
+
+def test_prediction_is_not_stored_by_caches(client: FlaskClient) -> None:
+    assert client.post(PREDICTIONS, json={"tmdb_id": 109445}).headers["Cache-Control"] == "no-store"
+
+
+def test_large_answer_is_compressed_for_who_asks(client: FlaskClient) -> None:
+    plain = client.get("/openapi.json")
+    packed = client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.data) == plain.data
+    assert "Accept-Encoding" in packed.headers["Vary"]
+
+
+def test_other_sites_are_refused_unless_named() -> None:
+    origin = {"Origin": "https://films.example"}
+    closed = Platform().client.get(MOVIE, headers=origin)
+    opened = Platform(cors_origins="https://films.example").client
+    stranger = opened.get(MOVIE, headers={"Origin": "https://other.example"})
+    preflight = opened.options(PREDICTIONS, headers={**origin, "Access-Control-Request-Method": "POST"})
+
+    assert "Access-Control-Allow-Origin" not in closed.headers
+    assert "Access-Control-Allow-Origin" not in stranger.headers
+    assert preflight.status_code == 204
+    assert preflight.headers["Access-Control-Allow-Origin"] == "https://films.example"
+
+
+def test_description_is_a_page_without_other_hosts(client: FlaskClient) -> None:
+    page = client.get("/docs")
+
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    for address in ("/docs/assets/js/swagger-ui-bundle.js", "/docs/assets/css/swagger-ui.css", "/docs/start.js"):
+        assert address in page.text
+        with client.get(address) as asset:
+            assert asset.status_code == 200
+
+
+def test_feedback_is_stored_and_the_known_rating_stays(client: FlaskClient) -> None:
+    response = client.post("/api/v1/feedback", json={"tmdb_id": 109445, "rating": 1, "comment": "a\x00b"})
+
+    assert response.status_code == 201
+    assert response.get_json()["rating"] == 1
+    assert response.get_json()["known_rating"]["rating"] == 3
+    assert client.post("/api/v1/feedback", json={"tmdb_id": 404, "rating": 1}).status_code == 404
+    assert client.post("/api/v1/feedback", json={"tmdb_id": 109445, "rating": 4}).status_code == 422
+
+
+def test_text_that_holds_a_request_is_no_request(client: FlaskClient) -> None:
+    body = orjson.dumps('{"tmdb_id": 109445}')
+
+    assert client.post(PREDICTIONS, data=body, content_type="application/json").status_code == 422
