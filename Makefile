@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up down status logs download-data init-infra train-model predict evaluate \
-        backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
+        rollback cleanup-mlflow docs backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
         sbom audit clean lock
 
 help: ## show this list
@@ -41,6 +41,15 @@ evaluate: install ## print the model's figures on both splits; writes reports/ev
 
 predict: install ## ask the running server: make predict TITLE="..." [YEAR=...]
 	@$(RUN) -m serving predict --title "$(TITLE)" $(if $(YEAR),--year "$(YEAR)")
+
+rollback: install ## give the alias champion back to the version before, or to one: make rollback VERSION=3
+	@$(RUN) -m training rollback $(if $(VERSION),--to $(VERSION))
+
+cleanup-mlflow: install ## delete experiments and models, and collect garbage; asks; never the champion without FORCE=1
+	@$(RUN) -m training cleanup-mlflow $(if $(FORCE),--force)
+
+docs: install ## dbt's documentation and lineage as one static page
+	@$(RUN) -m orchestration docs
 
 backfill: install ## fetch every film of the catalogue from TMDB, within its limits; resumable
 	@$(RUN) -m serving backfill

@@ -223,7 +223,10 @@ def _encode_column(info: FeatureInfo, values: Sequence[object], text_encoders: M
     if info.kind == "category":
         codes = {category: float(code) for code, category in enumerate(info.categories)}
         return np.array([[codes.get(str(value), np.nan)] for value in values], dtype=np.float64).reshape(-1, 1)
-    return np.array([[_as_number(info.name, value)] for value in values], dtype=np.float64).reshape(-1, 1)
+    try:
+        return np.array(values, dtype=np.float64).reshape(-1, 1)  # None becomes nan
+    except (TypeError, ValueError):
+        return np.array([_as_number(info.name, value) for value in values], dtype=np.float64).reshape(-1, 1)
 
 
 def _as_number(name: str, value: object) -> float:

@@ -1,10 +1,9 @@
 """A model's contributions as sentences with numbers, and what could not be known."""
 
-import math
-import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from common.sentences import describe, plain_value
 from serving.schemas import Reason
 
 if TYPE_CHECKING:
@@ -52,19 +51,6 @@ def explain(
     return list(reasons.values())
 
 
-def describe(info: "FeatureInfo", values: Mapping[str, Any]) -> str:
-    """A feature's sentence, filled with the film's values; its sentence for unknown when any of them is unknown."""
-    plain = {name: plain_value(values.get(name)) for name in _fields(info.sentence)}
-    if plain_value(values.get(info.name)) is None or None in plain.values():
-        return info.sentence_null or f"Not known: {_first_sentence(info.description) or info.name}"
-    if not info.sentence:
-        return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
-    try:
-        return info.sentence.format(**{name: _as_words(value) for name, value in plain.items()})
-    except (ValueError, TypeError, LookupError, AttributeError):
-        return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
-
-
 def find_missing(features: Mapping[str, "FeatureInfo"], values: Mapping[str, Any]) -> list[str]:
     """What could not be known about a film, in a few words each: `budget`, `gender of 24 of 56 cast members`.
 
@@ -92,37 +78,6 @@ def _missing_crew_genders(values: Mapping[str, Any]) -> str:
     return f"gender of {share * members:.0f} of {members} crew members"
 
 
-def plain_value(value: Any) -> float | str | bool | None:
-    """A feature's value as JSON and people have it: no nan, no numpy, 2 instead of 2.0."""
-    if hasattr(value, "item"):
-        value = value.item()
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    number = float(value)
-    if math.isnan(number):
-        return None
-    return int(number) if number.is_integer() else number
-
-
 def _cut(value: float | str | bool | None) -> float | str | bool | None:
     """A plot overview is the value of a feature, and too long to repeat it in a reason."""
     return f"{value[:MAX_TEXT]}…" if isinstance(value, str) and len(value) > MAX_TEXT else value
-
-
-def _as_words(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value
-
-
-def _fields(template: str) -> Iterator[str]:
-    """The feature names in a template; `{a.b}` and `{a[0]}` do not reach into values."""
-    for _, name, _, _ in string.Formatter().parse(template):
-        if name is not None:
-            yield name
-
-
-def _first_sentence(description: str) -> str:
-    return description.split(". ")[0].rstrip(".")

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 
 from common.errors import MovieNotFoundError, PlatformError, TmdbError
+from common.sentences import plain_value
 from common.tmdb import Deadline, TmdbClient
 from serving.champion import Champion, ChampionWatcher
-from serving.explanations import explain, find_missing, plain_value
+from serving.explanations import explain, find_missing
 from serving.features_live import FeatureRow, LiveFeatures
 from serving.features_online import OnlineFeatures
 from serving.film_states import FilmState, FilmStates

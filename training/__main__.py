@@ -4,18 +4,19 @@ from common.cli import run
 from common.environment import export
 from common.logs import configure_logging
 from common.settings import load_settings
+from training.cli import parse_arguments
 
 
 def main() -> int:
-    """Read the settings, then import the rest: MLflow decides on telemetry while it is imported."""
+    """Read command line and settings, then import the rest: MLflow decides on telemetry while it is imported."""
+    arguments = parse_arguments()
     settings = load_settings()
     configure_logging(settings.log_level)
     export(settings)
 
-    from training.cli import main as run_command
-    from training.cli import parse_arguments
+    from training.commands import run_command
 
-    return run_command(settings, parse_arguments())
+    return run_command(settings, arguments)
 
 
 if __name__ == "__main__":

@@ -91,17 +91,18 @@ def _report_target(
     ours = np.clip(probabilities[:, lowest:].sum(axis=1), 0.0, 1.0)
     by_chance = ece_by_chance(ours)
     return {
-        **_as_json(measure(passes, ours)),
+        **as_json(measure(passes, ours)),
         "ece_by_chance": {
             "mean": round(by_chance.value, 5),
             "interval": [round(by_chance.low, 5), round(by_chance.high, 5)],
         },
         "base_rate": float(passes.mean()),
-        "baselines": {name: _as_json(measure(passes, scores)) for name, scores in baselines.items()},
+        "baselines": {name: as_json(measure(passes, scores)) for name, scores in baselines.items()},
     }
 
 
-def _as_json(measured: Mapping[str, Measured]) -> dict[str, Any]:
+def as_json(measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """Metrics as the report keeps them: the values by name, and their intervals beside them."""
     return {
         **{name: round(metric.value, 5) for name, metric in measured.items()},
         "intervals": {name: [round(metric.low, 5), round(metric.high, 5)] for name, metric in measured.items()},

@@ -42,6 +42,12 @@ def measure(passes: Bools, probabilities: Floats) -> dict[str, Measured]:
     }
 
 
+def measure_once(passes: Bools, probabilities: Floats) -> dict[str, float]:
+    """Every metric of METRICS without its interval."""
+    values = _measure_weighted(passes, probabilities, np.ones((1, len(passes))))
+    return {name: float(column[0]) for name, column in values.items()}
+
+
 def auc_difference(passes: Bools, challenger: Floats, champion: Floats) -> Measured:
     """AUC of the challenger minus that of the champion on the same films, resampled in pairs."""
     weights = np.vstack([np.ones(len(passes)), _resample(len(passes))])

@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 # Rounds between two looks at the out-of-fold loss.
-_ROUND_STEP = 25
+ROUND_STEP = 25
 # Folds within the learned rows that give the boosters text columns from encoders that did not see the text.
 _TEXT_FOLDS = 3
 
@@ -53,12 +53,22 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class _Examples:
-    """The development rows as arrays, with what every fold shares."""
+class Examples:
+    """The development rows as arrays, with what every fold shares.
+
+    Attributes:
+        features: what to learn from, in the matrix's order.
+        matrix: shape (n_rows, n_features); the columns of texts are still nan.
+        ratings: 0 to 3.
+        is_dubious: whoever submitted the rating was unsure.
+        texts: term counts by the feature's name.
+        parameters: how to fit.
+    """
 
     features: Mapping[str, FeatureInfo]
     matrix: Floats
     ratings: NDArray[np.int64]
+    is_dubious: NDArray[np.bool_]
     texts: Mapping[str, TermCounts]
     parameters: Parameters
 
@@ -67,15 +77,20 @@ class _Examples:
         passes: NDArray[np.bool_] = self.ratings == THRESHOLDS[-1]
         return passes
 
+    @property
+    def weights(self) -> Floats:
+        """How much each row counts while boosters grow."""
+        return np.where(self.is_dubious, self.parameters.dubious_weight, 1.0)
+
 
 @dataclass(frozen=True)
-class _Learned:
+class Learned:
     """The text encoders of some rows, and these rows as boosters learn from them.
 
     Attributes:
         features: those in use, in the matrix's order.
         encoders: by name, for the texts among them.
-        columns: where the features stand in `_Examples.matrix`.
+        columns: where the features stand in `Examples.matrix`.
         matrix: shape (n_rows, n_features in use).
     """
 
@@ -97,7 +112,7 @@ def fit_scorer(
     """Fit on development rows alone; the result does not depend on `workers` or on the order of the rows.
 
     Args:
-        development: one row per film: `movie_id`, `bechdel_rating` (0 to 3) and one column per feature.
+        development: one row per film: `movie_id`, `bechdel_rating` (0 to 3), `is_dubious` and one column per feature.
         features: what to learn from, in the model's order.
         feature_service: recorded in the Scorer.
         parameters: how to grow the boosters.
@@ -105,7 +120,7 @@ def fit_scorer(
         workers: fits that run side by side, each with one thread.
     """
     ordered = development.sort_values("movie_id", kind="stable")
-    examples = _prepare(ordered, features, parameters)
+    examples = prepare_examples(ordered, features, parameters)
     folds = list(
         StratifiedKFold(parameters.folds, shuffle=True, random_state=parameters.seed).split(
             examples.matrix, examples.ratings
@@ -119,10 +134,10 @@ def fit_scorer(
             staged[held_out] = scores
         rounds, raw = _choose_rounds(staged, examples.ratings)
         everything = np.arange(len(ordered), dtype=np.intp)
-        learned = _learn_texts(examples, everything)
+        learned = learn_texts(examples, everything)
         boosters = tuple(
             pool.map(
-                lambda task: _grow(examples, learned, everything, threshold=task[0], rounds=task[1]),
+                lambda task: grow_booster(examples, learned, everything, threshold=task[0], rounds=task[1]),
                 zip(THRESHOLDS, rounds, strict=True),
             )
         )
@@ -144,42 +159,59 @@ def fit_scorer(
     return Fit(scorer, band, rounds, raw[position_of])
 
 
-def _prepare(ordered: pd.DataFrame, features: Mapping[str, FeatureInfo], parameters: Parameters) -> _Examples:
+def prepare_examples(ordered: pd.DataFrame, features: Mapping[str, FeatureInfo], parameters: Parameters) -> Examples:
+    """Turn the rows, sorted by `movie_id`, into what the folds learn from."""
     read_now = {name: info for name, info in features.items() if info.kind != "text"}
     matrix = np.full((len(ordered), len(features)), np.nan)
     columns = [position for position, name in enumerate(features) if name in read_now]
     matrix[:, columns] = encode_features(read_now, {}, to_rows(ordered, list(read_now)))
-    return _Examples(
+    return Examples(
         features=features,
         matrix=matrix,
         ratings=ordered["bechdel_rating"].to_numpy(dtype=np.int64),
+        is_dubious=ordered["is_dubious"].eq(True).to_numpy(),
         texts={name: count_terms(ordered[name].tolist()) for name, info in features.items() if info.kind == "text"},
         parameters=parameters,
     )
 
 
-def _score_fold(examples: _Examples, learn: Rows, held_out: Rows) -> Floats:
-    """Raw scores of the held-out rows after every _ROUND_STEP rounds, shape (n_held_out, 3, n_stages)."""
-    learned = _learn_texts(examples, learn)
+def _score_fold(examples: Examples, learn: Rows, held_out: Rows) -> Floats:
+    """Raw scores of the held-out rows after every ROUND_STEP rounds, shape (n_held_out, 3, n_stages)."""
+    learned = learn_texts(examples, learn)
+    unseen = show_unseen(examples, learned, held_out)
+    stages = [
+        predict_stages(
+            grow_booster(examples, learned, learn, threshold=threshold, rounds=examples.parameters.max_rounds),
+            unseen,
+            examples.parameters,
+        )
+        for threshold in THRESHOLDS
+    ]
+    return np.stack(stages, axis=1)
+
+
+def show_unseen(examples: Examples, learned: Learned, held_out: Rows) -> Floats:
+    """Rows that were not learned from, as the boosters of `learned` read them."""
     unseen = examples.matrix[held_out][:, learned.columns]
     for column, name in enumerate(learned.features):
         if name in learned.encoders:
             unseen[:, [column]] = encode_counted(learned.encoders[name], examples.texts[name], held_out)
-    stages = _n_stages(examples.parameters)
-    scores = np.empty((len(held_out), len(THRESHOLDS), stages))
-    for position, threshold in enumerate(THRESHOLDS):
-        booster = _grow(examples, learned, learn, threshold=threshold, rounds=examples.parameters.max_rounds)
-        steps = [
-            booster.predict(
-                unseen, raw_score=True, start_iteration=stage * _ROUND_STEP, num_iteration=_ROUND_STEP, num_threads=1
-            )
-            for stage in range(stages)
-        ]
-        scores[:, position, :] = np.cumsum(np.column_stack(steps), axis=1)
-    return scores
+    return unseen
 
 
-def _learn_texts(examples: _Examples, learn: Rows) -> _Learned:
+def predict_stages(booster: lightgbm.Booster, matrix: Floats, parameters: Parameters) -> Floats:
+    """Raw scores after every ROUND_STEP rounds, shape (n_rows, n_stages)."""
+    steps = [
+        booster.predict(
+            matrix, raw_score=True, start_iteration=stage * ROUND_STEP, num_iteration=ROUND_STEP, num_threads=1
+        )
+        for stage in range(_n_stages(parameters))
+    ]
+    raw: Floats = np.cumsum(np.column_stack(steps), axis=1)
+    return raw
+
+
+def learn_texts(examples: Examples, learn: Rows) -> Learned:
     """Fit the text encoders on rows, and give those rows the columns that encoders of *other* rows say.
 
     A booster that learned from encodings of texts they were fitted on would trust them far too much.
@@ -203,21 +235,37 @@ def _learn_texts(examples: _Examples, learn: Rows) -> _Learned:
                 matrix[fold, [column]] = encode_counted(of_others, counted, learn[fold]).ravel()
     used = {name: info for name, info in examples.features.items() if info.kind != "text" or name in encoders}
     columns = [column for column, name in enumerate(examples.features) if name in used]
-    return _Learned(used, encoders, columns, matrix[:, columns])
+    return Learned(used, encoders, columns, matrix[:, columns])
 
 
-def _grow(examples: _Examples, learned: "_Learned", rows: Rows, *, threshold: int, rounds: int) -> lightgbm.Booster:
+def grow_booster(
+    examples: Examples, learned: Learned, rows: Rows, *, threshold: int, rounds: int
+) -> lightgbm.Booster:
     data = lightgbm.Dataset(
         learned.matrix,
         (examples.ratings[rows] >= threshold).astype(np.float64),
         feature_name=list(learned.features),
+        weight=examples.weights[rows],
         categorical_feature=[name for name, info in learned.features.items() if info.kind == "category"],
     )
-    return lightgbm.train(examples.parameters.for_lightgbm(), data, num_boost_round=rounds)
+    directions = [direction_of(info) for info in learned.features.values()]
+    settings = {**examples.parameters.for_lightgbm(), "monotone_constraints": directions}
+    return lightgbm.train(settings, data, num_boost_round=rounds)
+
+
+def direction_of(info: FeatureInfo) -> int:
+    """1 when a higher value may never lower the probability, -1 when it may never raise it, 0 when both may happen.
+
+    More women in the cast cannot make two of them less likely to talk; a rank counts from the top of the billing.
+    On the real films these constraints cost nothing, and they take away answers that nobody could explain.
+    """
+    if info.family != "cast" or "female" not in info.name:
+        return 0
+    return -1 if info.name.endswith("_rank") else 1
 
 
 def _n_stages(parameters: Parameters) -> int:
-    return parameters.max_rounds // _ROUND_STEP
+    return parameters.max_rounds // ROUND_STEP
 
 
 def _choose_rounds(staged: Floats, ratings: NDArray[np.int64]) -> tuple[tuple[int, ...], Floats]:
@@ -228,6 +276,6 @@ def _choose_rounds(staged: Floats, ratings: NDArray[np.int64]) -> tuple[tuple[in
         sign = np.where(ratings >= threshold, -1.0, 1.0)[:, np.newaxis]
         losses = np.logaddexp(0.0, sign * staged[:, position, :]).mean(axis=0)
         best = int(np.argmin(losses))
-        rounds.append((best + 1) * _ROUND_STEP)
+        rounds.append((best + 1) * ROUND_STEP)
         raw.append(staged[:, position, best])
     return tuple(rounds), np.column_stack(raw)

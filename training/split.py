@@ -1,6 +1,6 @@
 """Which films a model may learn from and which ones judge it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -32,6 +32,15 @@ class Split:
     development: pd.DataFrame
     test: pd.DataFrame
     test_from: date | None
+
+    def on(self, examples: pd.DataFrame) -> "Split":
+        """The same films in the same parts and order, with the columns of other examples."""
+        by_movie = examples.set_index("movie_id", drop=False)
+        return replace(
+            self,
+            development=by_movie.loc[self.development["movie_id"]].reset_index(drop=True),
+            test=by_movie.loc[self.test["movie_id"]].reset_index(drop=True),
+        )
 
 
 def split_by_release(examples: pd.DataFrame, *, test_share: float = TIME_TEST_SHARE) -> Split:

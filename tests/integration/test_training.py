@@ -7,14 +7,37 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow
+import nbformat
+import numpy as np
+import pandas as pd
+import psycopg
 import pytest
 import requests
+from feast import FeatureStore
+from mlflow import MlflowClient
+from nbclient import NotebookClient
+from psycopg.types.json import Jsonb
 
+from common.database import connect
+from common.scoring import Scorer
 from tests.conftest import free_port
 from tests.feature_films import ROOT, Project
+from training.billing import measure_billing, score_live
+from training.dataset import load_dataset, load_labels, to_rows
+from training.evaluation import score_frame
 
+pytestmark = [
+    # of Feast, MLflow and what they import
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 FILMS = 700
 
 
@@ -68,7 +91,12 @@ def wait_for(url: str) -> None:
 def database(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Generated films, loaded, built by dbt and published to Feast; the environment that names their database."""
     folder = tmp_path_factory.mktemp("films")
-    environment = {"DB_CONNECTION_STRING": module_database_url, "STATE_DIR": str(folder), "SAMPLE_FILMS": str(FILMS)}
+    environment = {
+        "DB_CONNECTION_STRING": module_database_url,
+        "STATE_DIR": str(folder),
+        "SAMPLE_FILMS": str(FILMS),
+        "TMDB_PAYLOADS": "",  # whatever the shell has set: the sample brings its own
+    }
     loaded = run("-m", "ingestion", "load", "--source", "sample", environment=environment)
     assert loaded.returncode == 0, loaded.stderr
     project = Project(module_database_url, folder / "dbt")
@@ -77,26 +105,195 @@ def database(module_database_url: str, tmp_path_factory: pytest.TempPathFactory)
     return environment
 
 
-def test_training_registers_a_champion_and_reports_both_splits(database: dict[str, str], tmp_path: Path) -> None:
-    report_file = tmp_path / "evaluation.json"
-    with mlflow_server(tmp_path) as url:
-        environment = {**database, "MLFLOW_TRACKING_URI": url, "USERNAME": "ada"}
-        trained = run("-m", "training", "--report", str(report_file), "train", environment=environment)
-        assert trained.returncode == 0, trained.stderr
-        asked = {"name": "bechdel-test-predictor", "alias": "champion"}
-        answer = requests.get(f"{url}/api/2.0/mlflow/registered-models/alias", params=asked, timeout=10)
+@dataclass(frozen=True)
+class Trained:
+    """A trained champion: its environment, what the command printed and wrote, MLflow's address."""
 
-    assert "Version 1 is the champion" in trained.stdout
-    tags = {tag["key"]: tag["value"] for tag in answer.json()["model_version"]["tags"]}
+    environment: dict[str, str]
+    printed: str
+    report_file: Path
+    url: str
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of `python -m training`, which must succeed."""
+        command = ("-m", "training", "--report", str(self.report_file), *arguments)
+        done = run(*command, environment=self.environment)
+        assert done.returncode == 0, done.stderr
+        return done
+
+
+@pytest.fixture(scope="module")
+def trained(database: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    folder = tmp_path_factory.mktemp("mlflow")
+    report_file = folder / "evaluation.json"
+    with mlflow_server(folder) as url:
+        environment = {**database, "MLFLOW_TRACKING_URI": url, "USERNAME": "ada"}
+        done = run("-m", "training", "--report", str(report_file), "train", environment=environment)
+        assert done.returncode == 0, done.stderr
+        mlflow.set_tracking_uri(url)
+        yield Trained(environment, done.stdout, report_file, url)
+        mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(scope="module")
+def scorer(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Scorer:
+    """The champion as serving downloads it."""
+    client = MlflowClient(trained.url)
+    source = client.get_model_version_by_alias("bechdel-test-predictor", "champion").source
+    folder = mlflow.artifacts.download_artifacts(source, dst_path=str(tmp_path_factory.mktemp("champion")))
+    return Scorer.load(next(Path(folder).rglob("scorer.json")).parent)
+
+
+@pytest.fixture(scope="module")
+def store(database: dict[str, str]) -> Iterator[FeatureStore]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DB_CONNECTION_STRING", database["DB_CONNECTION_STRING"])
+        yield FeatureStore(str(ROOT / "feature_repo"))
+
+
+@pytest.fixture(scope="module")
+def films(database: dict[str, str], store: FeatureStore) -> pd.DataFrame:
+    """The films with their release-day features, as training reads them."""
+    labels = load_labels(database["DB_CONNECTION_STRING"])
+    return load_dataset(store, labels, "movie_bechdel_v1").frame
+
+
+def test_training_registers_a_champion_and_reports_both_splits(trained: Trained) -> None:
+    tags = MlflowClient(trained.url).get_model_version_by_alias("bechdel-test-predictor", "champion").tags
+
+    assert "Version 1 of bechdel-test-predictor is the champion" in trained.printed
+    assert "MB at most" in trained.printed
     assert tags["feature_service"] == "movie_bechdel_v1"
     assert tags["is_synthetic"] == "true"
     assert len(tags["data_hash"]) == 64
-    report = json.loads(report_file.read_text())
+    report = json.loads(trained.report_file.read_text())
     assert report["time"]["rating_3"]["auc"] > 0.65
     assert set(report["random"]) >= {"rating_3", "rating_2_or_3"}
+    assert "reference_forest" in trained.run("evaluate", "--last").stdout
 
-    printed = run("-m", "training", "--report", str(report_file), "evaluate", "--last", environment=database)
-    assert "reference_forest" in printed.stdout
+
+def test_offline_online_and_pyfunc_scores_are_equal(scorer: Scorer, store: FeatureStore, films: pd.DataFrame) -> None:
+    chosen = films.iloc[::20]
+    service = store.get_feature_service(scorer.feature_service)
+    keys = [{"movie_id": movie_id} for movie_id in chosen["movie_id"].tolist()]
+    online = pd.DataFrame(store.get_online_features(features=service, entity_rows=keys).to_dict())
+    offline = score_frame(scorer, chosen)
+
+    served = scorer.probabilities(scorer.encode(online[list(scorer.feature_names)].to_dict("records")))
+    np.testing.assert_allclose(served, offline, rtol=0, atol=1e-9)
+
+    pyfunc = mlflow.pyfunc.load_model("models:/bechdel-test-predictor@champion")
+    np.testing.assert_allclose(pyfunc.predict(chosen[list(scorer.feature_names)]), offline, rtol=0, atol=1e-9)
+
+
+def test_row_order_does_not_matter_and_nulls_survive(scorer: Scorer, films: pd.DataFrame) -> None:
+    order = np.random.default_rng(2).permutation(len(films))
+
+    np.testing.assert_array_equal(score_frame(scorer, films.iloc[order]), score_frame(scorer, films)[order])
+    matrix = scorer.encode(to_rows(films, scorer.feature_names))
+    unknown = films[list(scorer.feature_names)].isna().to_numpy()
+    assert unknown.any()
+    assert np.isnan(matrix[unknown]).all()
+
+
+def test_women_at_the_top_of_the_billing_never_lower_the_probability(
+    database: dict[str, str], scorer: Scorer, films: pd.DataFrame
+) -> None:
+    """Stated: by no more than 0.001 on average at any place, and by more than that in at most one film in fifty."""
+    url = database["DB_CONNECTION_STRING"]
+    before = hash_payloads(url)
+    effects = measure_billing(url, scorer, films["movie_id"].tolist())
+
+    assert [effect.films > 20 for effect in effects] == [True] * 6
+    for effect in effects:
+        assert effect.mean > -0.001, effect
+        assert effect.lowered_share <= 0.02, effect
+    assert effects[-1].mean > 0.02
+    assert hash_payloads(url) == before  # the changed answers were taken back
+
+
+def hash_payloads(url: str) -> object:
+    with psycopg.connect(url) as connection:
+        query = "select md5(string_agg(payload::text, '' order by tmdb_id)) from raw.tmdb_movies"
+        return connection.execute(query).fetchone()
+
+
+def test_own_votes_rating_and_revenue_do_not_move_the_release_day_prediction(
+    database: dict[str, str], scorer: Scorer, films: pd.DataFrame
+) -> None:
+    movie_ids = films["movie_id"].tolist()[-40:]
+    known_later = {"vote_average": 9.9, "vote_count": 1_000_000, "popularity": 999.0, "revenue": 2_000_000_000}
+    with connect(database["DB_CONNECTION_STRING"]) as connection:
+        before = score_live(connection, scorer, movie_ids)
+        changed = connection.execute(
+            "update raw.tmdb_movies set payload = payload || %s where tmdb_id = any(%s)",
+            [Jsonb(known_later), movie_ids],
+        ).rowcount
+        connection.execute("update raw.movies set bt_score = 3 - bt_score where tmdbid = any(%s)", [movie_ids])
+        after = score_live(connection, scorer, movie_ids)
+        connection.rollback()
+
+    assert changed > 20
+    assert after == before
+
+
+def test_training_set_is_rebuilt_from_the_version_and_a_changed_value_is_noticed(trained: Trained) -> None:
+    rebuilt = trained.run("rebuild", "--out", str(trained.report_file.parent / "set.parquet"))
+    assert "every value as it was" in rebuilt.stdout
+    assert len(pd.read_parquet(trained.report_file.parent / "set.parquet")) > 100
+
+    change = "update features.ftr_movie_production set production_runtime_minutes = production_runtime_minutes + %s"
+    with psycopg.connect(trained.environment["DB_CONNECTION_STRING"]) as connection:
+        connection.execute(change, [1])
+        connection.commit()
+        noticed = run("-m", "training", "rebuild", environment=trained.environment)
+        connection.execute(change, [-1])
+    assert noticed.returncode == 1
+    assert "are not what they were" in noticed.stderr
+
+
+def test_history_and_rollback_are_commands(trained: Trained) -> None:
+    assert "version    1" in trained.run("history").stdout
+
+    refused = run("-m", "training", "rollback", environment=trained.environment)
+    assert refused.returncode == 1
+    assert "No champion of bechdel-test-predictor came before version 1" in refused.stderr
+
+
+def test_evaluation_writes_numbers_and_page_and_keeps_them_in_mlflow(trained: Trained) -> None:
+    trained.run("evaluate")
+
+    report = json.loads(trained.report_file.read_text())
+    assert set(report) >= {"slices", "importance", "ablation", "learning_curve", "noise", "mistakes", "billing"}
+    assert "These films are made up." in trained.report_file.with_suffix(".html").read_text()
+    client = MlflowClient(trained.url)
+    experiment = client.get_experiment_by_name("bechdel-test")
+    assert experiment
+    (kept,) = client.search_runs([experiment.experiment_id], "attributes.run_name = 'evaluation'")
+    assert {"evaluation.html", "evaluation.json"} <= {file.path for file in client.list_artifacts(kept.info.run_id)}
+
+
+def test_search_resumes_where_it_stopped(trained: Trained) -> None:
+    assert "1 trials of" in trained.run("search", "--trials", "1", "--minutes", "1").stdout
+    again = trained.run("search", "--trials", "2", "--minutes", "1").stdout
+
+    assert "3 trials of" in again
+    assert "in use: log-loss" in again
+
+
+@pytest.mark.parametrize("name", ["01_films", "02_features", "03_errors"])
+def test_notebook_runs_and_is_committed_without_bulk(database: dict[str, str], name: str) -> None:
+    file = ROOT / "analysis" / f"{name}.ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    assert file.stat().st_size < 50_000
+
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in {**database, "PYTHONPATH": str(ROOT), "LOG_LEVEL": "WARNING"}.items():
+            patch.setenv(key, value)
+        NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": ROOT}}).execute()
+
+    printed = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(printed)
 
 
 def test_no_films_is_one_sentence(database_url: str) -> None:
@@ -105,3 +302,13 @@ def test_no_films_is_one_sentence(database_url: str) -> None:
     assert answer.returncode == 1
     assert "Traceback" not in answer.stderr
     assert "features.lbl_movie_bechdel_rating does not exist yet" in answer.stderr
+
+
+def test_help_imports_neither_feast_nor_mlflow_nor_lightgbm() -> None:
+    script = (
+        "import sys, training.__main__, training.cli\n"
+        "training.cli.build_parser().format_help()\n"
+        "print({'feast', 'mlflow', 'lightgbm', 'pandas', 'sklearn', 'optuna', 'matplotlib'} & {*sys.modules})"
+    )
+
+    assert run("-c", script, environment={}).stdout.strip() == "set()"

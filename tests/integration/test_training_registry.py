@@ -1,7 +1,10 @@
 """MLflow's registry over a real store: what is registered scores as what was fitted, and the champion is guarded."""
 
+import functools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -9,10 +12,12 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from common.errors import ServiceError
+from common.errors import ModelNotReadyError, ServiceError
 from common.scoring import FeatureInfo, Scorer
+from training.cleanup import delete_everything, find_leftovers
 from training.dataset import Dataset
 from training.evaluation import Evaluation, score_frame
+from training.history import crown, read_history, roll_back
 from training.metrics import METRICS
 from training.model import fit_scorer
 from training.parameters import Parameters
@@ -32,10 +37,10 @@ NUMBERS = {**dict.fromkeys(METRICS, 0.5), "baselines": {}}
 REPORT = {split: {"rating_3": NUMBERS, "rating_2_or_3": NUMBERS} for split in ("random", "time")}
 
 
-def make_dataset(*, spoiled: bool = False) -> Dataset:
+def make_dataset(*, spoiled: bool = False, synthetic: bool = True, feature: str = "share") -> Dataset:
     """Ratings that follow `share`; spoiled: those of the older 80 % are drawn by lot."""
     random = np.random.default_rng(6)
-    count = 300
+    count = 800
     share = random.random(count)
     rating = np.clip(np.round(3.5 * share + random.normal(size=count) / 2), 0, 3).astype(int)
     if spoiled:
@@ -46,31 +51,36 @@ def make_dataset(*, spoiled: bool = False) -> Dataset:
             "event_timestamp": pd.to_datetime("2001-01-01", utc=True) + pd.to_timedelta(np.arange(count), unit="D"),
             "bechdel_rating": rating,
             "is_dubious": False,
-            "is_synthetic": True,
+            "is_synthetic": synthetic,
             "source_row": np.arange(count),
-            "share": share,
+            feature: share,
             "text_tagline": np.where(share > 0.5, "two sisters", None),
         }
     )
-    features = [FeatureInfo("share"), FeatureInfo("text_tagline", kind="text")]
+    features = [FeatureInfo(feature), FeatureInfo("text_tagline", kind="text")]
     return Dataset(frame, {feature.name: feature for feature in features}, "movie_bechdel_v1", f"hash-{spoiled}")
 
 
-def train(
-    client: MlflowClient, folder: Path, *, spoiled: bool = False, promote: bool = True
-) -> tuple[Registered, Scorer]:
-    dataset = make_dataset(spoiled=spoiled)
+@functools.cache
+def fit_both(**options: Any) -> tuple[Dataset, Evaluation, Scorer]:
+    """The data, the evaluated model and the one that serves."""
+    dataset = make_dataset(**options)
     split = split_by_release(dataset.frame)
     fits = [
         fit_scorer(films, dataset.features, feature_service=dataset.feature_service, parameters=PARAMETERS)
         for films in (split.development, dataset.frame)
     ]
+    return dataset, Evaluation(split, fits[0], {}), fits[1].scorer
+
+
+def train(client: MlflowClient, folder: Path, *, promote: bool = True, **options: Any) -> tuple[Registered, Scorer]:
+    dataset, judged, scorer = fit_both(**options)
     report_file = folder / "evaluation.json"
     report_file.write_text("{}")
     registered = register(
         client,
-        fits[1].scorer,
-        judged=Evaluation(split, fits[0], {}),
+        scorer,
+        judged=judged,
         dataset=dataset,
         report=REPORT,
         report_file=report_file,
@@ -78,16 +88,27 @@ def train(
         username="ada",
         promote=promote,
     )
-    return registered, fits[1].scorer
+    return registered, scorer
 
 
 def version_of(client: MlflowClient, alias: str) -> str:
     return str(client.get_model_version_by_alias(MODEL_NAME, alias).version)
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables, made once: its migrations take seconds."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(file.parent)
+        connect_registry(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+def client(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
     monkeypatch.chdir(tmp_path)  # a store in a file keeps its artifacts in the working directory
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     yield connect_registry(f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.set_tracking_uri(None)
 
@@ -127,15 +148,80 @@ def test_worse_challenger_does_not_replace_the_champion(client: MlflowClient, tm
     assert f"against champion {first.version}" in challenger.tags["promotion"]
 
 
-def test_equal_challenger_takes_over_unless_told_not_to(client: MlflowClient, tmp_path: Path) -> None:
+def test_only_a_better_challenger_takes_over(client: MlflowClient, tmp_path: Path) -> None:
+    first, _ = train(client, tmp_path, spoiled=True)
+    same, _ = train(client, tmp_path, spoiled=True)
+    told_not_to, _ = train(client, tmp_path, promote=False)
+    better, _ = train(client, tmp_path)
+
+    assert [first.decision.promoted, same.decision.promoted, told_not_to.decision.promoted] == [True, False, False]
+    assert better.decision.promoted
+    assert version_of(client, "champion") == better.version
+
+
+@pytest.mark.parametrize("then", [True, False])
+def test_made_up_and_real_films_never_outlive_each_other(client: MlflowClient, tmp_path: Path, then: bool) -> None:
+    train(client, tmp_path, synthetic=not then)
+    second, _ = train(client, tmp_path, synthetic=then, spoiled=True)
+
+    assert second.decision.promoted
+    assert "learned from" in second.decision.reason
+
+
+def test_champion_whose_features_are_gone_is_replaced(client: MlflowClient, tmp_path: Path) -> None:
     train(client, tmp_path)
-    kept, _ = train(client, tmp_path, promote=False)
-    assert not kept.decision.promoted
+    second, _ = train(client, tmp_path, spoiled=True, feature="portion")
 
-    newest, _ = train(client, tmp_path)
+    assert second.decision.promoted
+    assert "these features are gone: share" in second.decision.reason
 
-    assert newest.decision.promoted
-    assert version_of(client, "champion") == newest.version
+
+def test_rollback_gives_the_alias_back_and_history_tells(client: MlflowClient, tmp_path: Path) -> None:
+    for number in range(3):
+        version, _ = train(client, tmp_path, promote=number == 0)
+        crown(client, MODEL_NAME, version.version)
+
+    assert roll_back(client, MODEL_NAME) == ("3", "2")
+    assert roll_back(client, MODEL_NAME) == ("2", "1")
+    with pytest.raises(ModelNotReadyError, match="No champion of bechdel-test-predictor came before version 1"):
+        roll_back(client, MODEL_NAME)
+    assert roll_back(client, MODEL_NAME, to="3") == ("1", "3")
+    with pytest.raises(ModelNotReadyError, match="has no version 9"):
+        roll_back(client, MODEL_NAME, to="9")
+
+    periods = read_history(client, MODEL_NAME)
+    assert [period.version for period in periods] == ["1", "2", "3", "2", "1", "3"]
+    assert [period.ended for period in periods[:-1]] == [period.began for period in periods[1:]]
+    assert periods[-1].ended is None
+    assert client.get_model_version(MODEL_NAME, "2").tags["rolled_back"] == "replaced by version 1, by hand"
+
+
+def test_cleanup_keeps_the_champion_unless_forced(client: MlflowClient, tmp_path: Path) -> None:
+    train(client, tmp_path)
+    train(client, tmp_path, spoiled=True)
+
+    leftovers = find_leftovers(client, force=False)
+    delete_everything(client, leftovers)
+
+    assert leftovers.kept == ((MODEL_NAME, "1"),)
+    assert "The champion stays" in str(leftovers)
+    assert [version.version for version in client.search_model_versions("")] == [1]
+    assert mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}@champion")
+
+    delete_everything(client, find_leftovers(client, force=True))
+    assert client.search_registered_models() == []
+
+
+def test_run_tells_its_environment_and_films(client: MlflowClient, tmp_path: Path) -> None:
+    registered, _ = train(client, tmp_path)
+
+    kept = {artifact.path for artifact in client.list_artifacts(registered.run_id)}
+    assert {"environment.json", "training_labels.parquet", "evaluated_model"} <= kept
+    environment = mlflow.artifacts.load_dict(f"runs:/{registered.run_id}/environment.json")
+    assert environment["packages"]["lightgbm"]
+    labels = pd.read_parquet(client.download_artifacts(registered.run_id, "training_labels.parquet"))
+    pd.testing.assert_frame_equal(labels, make_dataset().frame[labels.columns], check_dtype=False)
+    assert len(client.get_model_version(MODEL_NAME, registered.version).tags["model_sha256"]) == 64
 
 
 def test_mlflow_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from common.scoring import FeatureInfo
-from serving.explanations import describe, explain, find_missing, plain_value
+from common.sentences import describe, plain_value
+from serving.explanations import explain, find_missing
 
 WOMEN = FeatureInfo(
     "women", sentence="{women} of the {known} known actors are women", sentence_null="The cast is not known"

@@ -31,6 +31,7 @@ def make_films(count: int = 300) -> pd.DataFrame:
         {
             "movie_id": random.permutation(count) + 1,
             "bechdel_rating": rating.astype(int),
+            "is_dubious": np.where(random.random(count) < 0.1, True, None),
             "cast_female_share": np.where(np.arange(count) % 10 == 0, np.nan, share),
             "production_main_country": random.choice(["FR", "US", None], count),
             "text_overview": np.where(hers, "two sisters at sea", "a cop at sea"),

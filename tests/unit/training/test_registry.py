@@ -1,18 +1,5 @@
-import pytest
-
 from common.scoring import FeatureInfo
-from training.metrics import Measured
-from training.registry import AUC_MARGIN, judge, signature_of
-
-
-@pytest.mark.parametrize(
-    ("difference", "promoted"), [(0.02, True), (0.0, True), (-AUC_MARGIN, True), (-AUC_MARGIN - 0.001, False)]
-)
-def test_challenger_takes_over_unless_it_is_worse_by_more_than_the_margin(difference: float, promoted: bool) -> None:
-    decision = judge(Measured(difference, difference - 0.01, difference + 0.01), champion="7", films=1407)
-
-    assert decision.promoted is promoted
-    assert "against champion 7 on the 1407 newest films" in decision.reason
+from training.registry import model_name_of, signature_of
 
 
 def test_signature_names_every_feature_with_its_type() -> None:
@@ -20,3 +7,8 @@ def test_signature_names_every_feature_with_its_type() -> None:
 
     assert {column.name: column.type.name for column in signature.inputs} == {"a": "double", "text_title": "string"}
     assert signature.outputs.input_names() == ["rating_0", "rating_1", "rating_2", "rating_3"]
+
+
+def test_only_the_default_service_has_the_plain_name() -> None:
+    assert model_name_of("movie_bechdel_v1") == "bechdel-test-predictor"
+    assert model_name_of("movie_bechdel_anytime_v1") == "bechdel-test-predictor-movie-bechdel-anytime-v1"
