@@ -15,8 +15,8 @@ from common.database import address, connect
 from common.embedded_postgres import EmbeddedPostgres
 from common.errors import PlatformError, ServiceError
 from common.settings import ROOT, Settings, load_settings
-from orchestration.console import Progress, console
-from orchestration.pipeline import Pipeline
+from orchestration.console import Progress, console, run_command
+from orchestration.pipeline import DBT_FOLDERS, Pipeline
 from orchestration.runtime import Runtime
 
 START_SECONDS = 120.0
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         ("init-infra", init_infra, "start PostgreSQL, MLflow and the server, without data or model"),
         ("train-model", train_model, "load, build, publish and train"),
         ("evaluate", evaluate, "print the model's figures on both splits"),
+        ("docs", docs, "dbt's documentation and lineage as one static page"),
         ("lint", lint, "style of Python and SQL, and who may import whom"),
         ("clean", clean, "stop everything and delete what was made"),
     ):
@@ -130,6 +131,20 @@ def logs(runtime: Runtime, _: argparse.Namespace) -> int:
         if log.exists():
             console.rule(str(log))
             console.print("\n".join(log.read_text(errors="replace").splitlines()[-15:]), markup=False)
+    return 0
+
+
+def docs(runtime: Runtime, _: argparse.Namespace) -> int:
+    """dbt's documentation of the database in use, in one file that needs no server."""
+    progress = Progress(total=1)
+    with progress.step("Documentation by dbt") as step:
+        log = runtime.settings.state_dir / "logs" / "docs.log"
+        command = ("dbt", "docs", "generate", "--static", *DBT_FOLDERS)
+        run_command(command, environment=runtime.environment, log=log, step=step)
+        page = ROOT / "reports" / "dbt.html"
+        page.parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / "dbt_project" / "target" / "static_index.html", page)
+        step.result = str(page)
     return 0
 
 
