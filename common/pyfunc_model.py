@@ -30,7 +30,8 @@ class PyfuncModel:
     ) -> pd.DataFrame:
         """P(rating 0) to P(rating 3) of each film, in the columns OUTPUT_COLUMNS."""
         known = model_input.notna() & (model_input != _NULL_STRING)
-        records = model_input.astype("object").where(known, None).to_dict("records")
+        nulled = model_input.astype("object").where(known, None)  # type: ignore[call-overload]  # as in training.dataset
+        records = nulled.to_dict("records")
         rows = [{str(name): value for name, value in record.items()} for record in records]
         probabilities = self.scorer.probabilities(self.scorer.encode(rows))
         return pd.DataFrame(probabilities, columns=list(OUTPUT_COLUMNS))

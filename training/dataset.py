@@ -173,7 +173,7 @@ def normalise_features(joined: pd.DataFrame, features: Mapping[str, FeatureInfo]
         if info.kind == "number":
             values[name] = pd.to_numeric(values[name]).astype("float64")
         else:
-            values[name] = values[name].astype("object").where(values[name].notna(), None)
+            values[name] = values[name].astype("object").where(values[name].notna(), None)  # type: ignore[call-overload]  # pandas takes None, its stubs do not
     return values
 
 
