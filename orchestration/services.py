@@ -60,13 +60,8 @@ class Service:
 
     def process(self) -> psutil.Process | None:
         """The running process that we started, if it lives."""
-        try:
-            record = self._read_record()
-            process = psutil.Process(record["pid"])
-            same = process.create_time() == record["create_time"] and process.status() != psutil.STATUS_ZOMBIE
-        except (KeyError, psutil.Error):
-            return None
-        return process if same else None
+        leader = self._leader()
+        return leader if leader is not None and _lives(leader) else None
 
     def start(self) -> bool:
         """Start it in the background, or leave a running one of the same version; returns whether it was started.
@@ -133,12 +128,21 @@ class Service:
             return {}
         return record
 
+    def _leader(self) -> psutil.Process | None:
+        """The process that we started, alive or a zombie; None when its number is free or somebody else's."""
+        record = self._read_record()
+        try:
+            process = psutil.Process(record["pid"])
+            return process if process.create_time() == record["create_time"] else None
+        except (KeyError, psutil.Error):
+            return None
+
     def _family(self) -> list[psutil.Process]:
-        """The processes of the session that we started, whose leader may be dead already."""
+        """The living processes of the session that we started, whose leader may be dead already."""
         pid = self._read_record().get("pid")
-        if pid is None or (psutil.pid_exists(pid) and self.process() is None):
+        if pid is None or (psutil.pid_exists(pid) and self._leader() is None):
             return []  # after a reboot the number may be somebody else's
-        return [member for member in psutil.process_iter() if _session(member.pid) == pid]
+        return [member for member in psutil.process_iter() if _session(member.pid) == pid and _lives(member)]
 
     def _spawn(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -176,6 +180,13 @@ def _session(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _end(processes: list[psutil.Process]) -> None:
