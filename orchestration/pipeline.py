@@ -128,8 +128,8 @@ class Pipeline:
             return _hash(_last_fingerprint(connection, "transform") or "", code)
 
         def done(connection: psycopg.Connection) -> str:
-            (tables,) = _row(connection, "select count(*) from pg_tables where schemaname = 'online'")
-            return f"{tables} views in the online store"
+            views, rows = _row(connection, "select count(*), sum(row_count) from online.published")
+            return f"{views} views with {rows:,} rows in the online store"
 
         publish = (PYTHON, str(ROOT / "feature_repo" / "publish.py"))
         return Task("publish", "Features into Feast", (publish,), fingerprint, done)
