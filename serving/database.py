@@ -98,7 +98,7 @@ class Database:
             yield
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedColumn) as e:
             raise FeatureStoreError(
-                f"The feature tables are not built yet ({e.diag.message_primary}). Run: make init-infra"
+                f"The feature tables are not built yet ({e.diag.message_primary}). Run: make up"
             ) from e
         except PoolTimeout as error:
             raise DatabaseError(

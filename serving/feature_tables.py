@@ -31,7 +31,7 @@ def read_features(database: Database, names: Sequence[str], *, condition: str, l
     )
     gone = sorted(set(names) - {row["column_name"] for row in columns})
     if gone:
-        raise FeatureStoreError(f"The feature tables lack {', '.join(gone[:5])}. Build them: make init-infra.")
+        raise FeatureStoreError(f"The feature tables lack {', '.join(gone[:5])}. Build them: make up.")
     tables = sorted({row["table_name"] for row in columns})
     selected = [sql.Identifier(row["table_name"], row["column_name"]) for row in columns]
     joins = [

@@ -63,7 +63,7 @@ class LiveFeatures:
         if missing:
             raise FeatureStoreError(
                 f"The live views lack features of the model: {', '.join(missing[:5])}. "
-                "Build them: make init-infra, or train a model on what is there: make train-model."
+                "Build them: make up, or train a model on what is there: make train-model."
             )
         views: dict[str, list[str]] = {}
         for row in columns:

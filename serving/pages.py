@@ -162,7 +162,8 @@ def ask_what_if(tmdb_id: int) -> Response | WerkzeugResponse:
 @pages.get("/trends")
 def trends() -> Response:
     """Pass rates and women's shares over time and by kind of film."""
-    return _render("trends.html", trends=_parts().trends.read_all())
+    drawn = _parts().trends
+    return _render("trends.html", trends=drawn.read_all(), is_synthetic=drawn.are_synthetic())
 
 
 @pages.get("/trends/<name>.csv")
@@ -175,7 +176,8 @@ def trend_csv(name: str) -> Response:
         rows = _parts().trends.read(name)
     except PlatformError as error:
         return render_problem(problem_of(error))
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    mark = "synthetic-" if _parts().trends.are_synthetic() else ""
+    headers = {"Content-Disposition": f'attachment; filename="{mark}{name}.csv"'}
     return Response(write_csv(name, rows), mimetype="text/csv", headers=headers)
 
 

@@ -18,7 +18,7 @@ from serving.database import Database
 
 RUN_RESULTS = ROOT / "dbt_project" / "target" / "run_results.json"
 KEPT_SECONDS = 10.0  # counting all rows takes longer than a page should
-HOW_TO_BUILD = "Run: make init-infra"
+HOW_TO_BUILD = "Run: make up"
 GOOD_RESULTS = ("success", "pass", "no-op", "skipped")
 
 
@@ -93,9 +93,7 @@ class PlatformState:
             Fact("quarantined rows", f"{row['films_rejected']:,} films, {row['answers_rejected']:,} answers"),
         )
         if not row["films"]:
-            return Station(
-                "Raw films", "ingestion/", facts, "warning", "No films are loaded. Run: make download-data"
-            )
+            return Station("Raw films", "ingestion/", facts, "warning", "No films are loaded. Run: make up")
         return Station("Raw films", "ingestion/", facts)
 
     def _look_at_dbt(self) -> Station:

@@ -408,6 +408,5 @@ def _degraded(scoring: Scoring) -> tuple[str, ...]:
 
 def _without_features(subject: Subject) -> MovieNotFoundError:
     return MovieNotFoundError(
-        f"{subject.film.title} ({subject.film.tmdb_id}) is in the catalogue but has no features yet. "
-        "Run: make init-infra"
+        f"{subject.film.title} ({subject.film.tmdb_id}) is in the catalogue but has no features yet. Run: make up"
     )

@@ -134,17 +134,27 @@ class Trends:
         """Every chart, in the order of the page."""
         return [self._draw(name, trend) for name, trend in TRENDS.items()]
 
+    def are_synthetic(self) -> bool:
+        """Whether the figures count films that the sample generator made up; False while nothing can be read."""
+        try:
+            rows = self._database.fetch(
+                "select exists (select from marts.fct_ratings where is_synthetic) as synthetic"
+            )
+        except PlatformError:
+            return False
+        return bool(rows[0]["synthetic"])
+
     def _draw(self, name: str, trend: Trend) -> DrawnTrend:
         try:
             rows = self.read(name)
         except FeatureStoreError:
-            return DrawnTrend(name, trend, missing=f"marts.{trend.mart} is not built yet. Run: make init-infra")
+            return DrawnTrend(name, trend, missing=f"marts.{trend.mart} is not built yet. Run: make up")
         except PlatformError as error:
             return DrawnTrend(name, trend, missing=str(error))
         rows = [row for row in rows if row[trend.share] is not None]
         shown = [row for row in rows if trend.kind == "bars" or row[trend.count] >= MIN_FILMS]
         if not shown:
-            return DrawnTrend(name, trend, missing="Too few rated films are loaded. Run: make download-data")
+            return DrawnTrend(name, trend, missing="Too few rated films are loaded. Run: make up")
         shares = [_read_share(trend, row) for row in shown]
         chart: LineChart | BarChart | Grid
         if trend.kind == "line":

@@ -60,6 +60,8 @@ class PageDatabase:
             return [{"table_name": "live_movie_cast", "column_name": name} for name in FEATURES]
         if "has_rating order by popularity_rank" in query:
             return [_film(film) for film in (FILMS[0], SCRIPT, ARABIC, JAPANESE)]
+        if "from marts.fct_ratings where is_synthetic" in query:
+            return [{"synthetic": True}]
         return _read_mart(query)
 
     def fetch_for_each(self, _: str, keys: list[int]) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ def test_film_that_was_never_published_is_absent(database: Database, online: Onl
 
 
 def test_unknown_service_says_what_to_run(online: OnlineFeatures) -> None:
-    with pytest.raises(FeatureStoreError, match="make init-infra"):
+    with pytest.raises(FeatureStoreError, match="make up"):
         online.read([1], "movie_bechdel_v99")
 
 
@@ -164,7 +164,7 @@ def test_what_if_is_answered_by_the_live_views_and_leaves_nothing_behind(databas
 
 def test_missing_tables_say_what_to_run(database_url: str) -> None:
     empty = Database(database_url, connections=1)
-    with pytest.raises(FeatureStoreError, match="make init-infra"):
+    with pytest.raises(FeatureStoreError, match="make up"):
         Catalogue(empty).find([1])
     empty.close()
 

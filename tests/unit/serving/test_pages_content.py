@@ -92,6 +92,11 @@ def test_csv_has_the_marts_columns_and_no_formula(client: FlaskClient) -> None:
     assert client.get("/trends/nonsense.csv").status_code == 404
 
 
+def test_figures_of_made_up_films_say_so(client: FlaskClient) -> None:
+    assert "synthetic data, no real films" in client.get("/trends").text
+    assert "synthetic-genre.csv" in client.get("/trends/genre.csv").headers["Content-Disposition"]
+
+
 def test_database_away_leaves_pages_that_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     platform = make_platform(monkeypatch)
     monkeypatch.undo()  # the plain database again, which can be away
