@@ -1,4 +1,5 @@
-# Recipes are one line each: the logic is in Python, where it is tested.
+# Recipes are one line each: the logic is in Python, where it is tested. What people type (TITLE=...) reaches the shell
+# through the environment, into which make exports it, so that a quote in a title stays a quote.
 PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
@@ -40,10 +41,10 @@ evaluate: install ## print the model's figures on both splits; writes reports/ev
 	@$(RUN) -m orchestration evaluate
 
 predict: install ## ask the running server: make predict TITLE="..." [YEAR=...]
-	@$(RUN) -m serving predict --title "$(TITLE)" $(if $(YEAR),--year "$(YEAR)")
+	@$(RUN) -m serving predict --title "$$TITLE" $(if $(YEAR),--year "$$YEAR")
 
 rollback: install ## give the alias champion back to the version before, or to one: make rollback VERSION=3
-	@$(RUN) -m training rollback $(if $(VERSION),--to $(VERSION))
+	@$(RUN) -m training rollback $(if $(VERSION),--to "$$VERSION")
 
 cleanup-mlflow: install ## delete experiments and models, and collect garbage; asks; never the champion without FORCE=1
 	@$(RUN) -m training cleanup-mlflow $(if $(FORCE),--force)
@@ -61,10 +62,10 @@ doctor: install ## find the usual problems and say what to do
 	@$(RUN) -m orchestration.doctor
 
 backup: install ## save database and artifacts: make backup TO=backups/today
-	@$(RUN) -m orchestration.backup save "$(TO)"
+	@$(RUN) -m orchestration.backup save "$$TO"
 
 restore: install ## put a backup back: make restore FROM=backups/today
-	@$(RUN) -m orchestration.backup restore "$(FROM)"
+	@$(RUN) -m orchestration.backup restore "$$FROM"
 
 bench-first-run: install-dev ## time a first visit in an empty folder
 	@$(RUN) -m benchmarks.first_run
