@@ -17,7 +17,6 @@ class LoadReport:
     target: str
     read: int
     loaded: int
-    unchanged: int
     updated: int
     rejected: int
     removed: int
@@ -25,8 +24,13 @@ class LoadReport:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.read != self.loaded + self.unchanged + self.updated + self.rejected:
+        if self.unchanged < 0:
             raise AssertionError(f"rows of {self.target} do not add up: {self}")
+
+    @property
+    def unchanged(self) -> int:
+        """Rows that the table held already, as they are: what is left of those that were read."""
+        return self.read - self.loaded - self.updated - self.rejected
 
     def facts(self) -> str:
         """The figures as key=value."""

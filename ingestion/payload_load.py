@@ -157,7 +157,6 @@ def _merge(
         read=read,
         loaded=loaded,
         updated=updated,
-        unchanged=read - rejected.count - loaded - updated,
         rejected=rejected.count,
         removed=removed,
         reasons=dict(rejected.reasons),
