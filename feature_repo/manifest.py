@@ -13,6 +13,7 @@ from common.errors import FeatureStoreError
 MANIFEST = Path(__file__).resolve().parent.parent / "dbt_project" / "target" / "manifest.json"
 
 TIME_COLUMNS = ("event_timestamp", "created_timestamp")
+TIME_TYPE = "timestamp with time zone"
 
 FEAST_TYPES: Mapping[str, FeastType] = {
     "boolean": Bool,
@@ -22,7 +23,7 @@ FEAST_TYPES: Mapping[str, FeastType] = {
     "real": Float32,
     "double precision": Float64,
     "text": String,
-    "timestamp with time zone": UnixTimestamp,
+    TIME_TYPE: UnixTimestamp,
 }
 
 

@@ -19,6 +19,7 @@ from common import cli, database
 from common.logs import configure_logging
 from common.settings import load_settings
 from feature_repo.manifest import MANIFEST, FeatureModel, load_feature_models
+from feature_repo.service_columns import refuse_broken_services, service_columns, write_service_columns
 from feature_repo.views import feast_objects
 
 logger = logging.getLogger(__name__)
@@ -51,8 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     store = FeatureStore(str(REPOSITORY))
     models = load_feature_models(options.manifest)
-    apply(store, models)
+    promised = service_columns(models)
     with database.connect(store.config.offline_store.connection, autocommit=True) as connection:
+        refuse_broken_services(connection, promised)
+        apply(store, models)
+        write_service_columns(connection, promised)
         connection.execute(BOOKS)
         for model in models:
             publish(store, connection, model, even_if_unchanged=options.all)
