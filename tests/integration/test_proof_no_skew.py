@@ -1,11 +1,10 @@
 """What the model was taught, what is served and what the API scored are the same values, nulls included, bit for bit.
 
-Once for generated films, and once for real ones where they are. The API is asked over HTTP, in the real application on
-the real database; its vectors are read from its own log. TMDB is a server that gives back the films' answers.
+Once for generated films, and once for real ones where they are. The API is asked over HTTP, in the real application
+on the real database; its vectors are read from its own log. TMDB is a server that gives back the films' answers.
 """
 
 import gzip
-import json
 import os
 import shutil
 import struct
@@ -316,9 +315,7 @@ def test_vectors_and_probabilities_of_the_api_are_bit_for_bit_those_of_training(
 
 
 @pytest.mark.parametrize("road", ROADS)
-def test_answers_came_by_the_road_that_is_tested(
-    ids: list[int], answers: Mapping[str, Answers], road: str
-) -> None:
+def test_answers_came_by_the_road_that_is_tested(ids: list[int], answers: Mapping[str, Answers], road: str) -> None:
     films = answers[road].films
     assert [film["movie"]["tmdb_id"] for film in films] == ids
     assert {film["data"]["live"] for film in films} == {road == "live"}

@@ -44,12 +44,7 @@ versions as (
 ),
 
 first_loads as (
-    select
-        source,
-        min(finished_at) as finished_at
-    from {{ source('raw', 'loads') }}
-    where target = 'raw.movies'
-    group by source
+    {{ first_loads('raw.movies') }}
 ),
 
 -- A film counts from the day after its release, and a film that we were told of late from then on:
