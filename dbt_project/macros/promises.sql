@@ -15,7 +15,7 @@
     {%- set more = ', and ' ~ (broken | length - 1) ~ ' more columns' if broken | length > 1 else '' -%}
     {%- if first['has_left'] -%}
         {%- set fate, keep = 'have left the project', 'Bring the model back' -%}
-        {%- set cure = 'drop it on purpose: drop table ' ~ first['relations'] ~ ' cascade' -%}
+        {%- set cure = 'drop what it has published, by hand' -%}
     {%- else -%}
         {%- set fate = 'be ' ~ (
             first['built_type'] ~ ' instead of ' ~ first['data_type'] if first['built_type'] else 'gone'

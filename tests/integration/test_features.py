@@ -189,6 +189,13 @@ def test_one_live_film_is_found_by_the_primary_keys_in_every_live_view(project: 
             assert "Seq Scan" not in plan, view
 
 
+def test_old_films_are_told_by_source_freshness(project: Project) -> None:
+    done = project.dbt("source", "freshness")
+    assert done.returncode == 0, done.stdout  # it warns: an old file is no reason not to build
+    assert "WARN freshness of raw.movies" in done.stdout
+    assert "WARN freshness of raw.tmdb_movies" in done.stdout
+
+
 def test_dbt_run_on_a_new_database_builds_what_dbt_build_does(database_url: str, tmp_path: Path) -> None:
     """It takes no snapshot, on which the history of ratings stands."""
     project = Project(database_url, tmp_path)
