@@ -88,7 +88,7 @@ def as_markdown(results: Results) -> str:
         "to a pandas frame, best of three runs (Feast's store: one). The memory is the growth of our process, the",
         "temporary files are PostgreSQL's. What the exponents mean stands in",
         "[decision 0030](../decisions/0030-point-in-time-join.md). Feast's own store is not run at a million labels,",
-        f"which it does not finish, and at exponent {HEAVY_ZIPF_EXPONENT}, where it has 70 times as many pairs to sort.",
+        f"which it does not finish, nor at exponent {HEAVY_ZIPF_EXPONENT}, with 70 times as many pairs to sort.",
         "",
         "| labels | feature rows | zipf exponent | | seconds | memory, MB | temporary files, MB |",
         "| ---: | ---: | ---: | --- | ---: | ---: | ---: |",
