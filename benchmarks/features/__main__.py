@@ -50,7 +50,7 @@ FULL = Scale(
     skewed_labels=100_000,
     keys=1_000_000,
     feast_keys=20_000,  # at five thousand a second a million would take minutes
-    read_rounds=8,
+    read_rounds=20,
     live_reads=1000,
     sample_films=2_000,
 )

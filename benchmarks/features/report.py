@@ -115,7 +115,7 @@ def as_markdown(results: Results) -> str:
         "",
         "## Online reads",
         "",
-        "`get_online_features(...).to_dict()`, six features, p50 in milliseconds, best of eight rounds.",
+        "`get_online_features(...).to_dict()`, six features, p50 in milliseconds, the best of several rounds.",
         "",
         *_reads_table(results.reads),
     ]
