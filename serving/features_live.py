@@ -1,9 +1,8 @@
-"""Features of films as TMDB describes them now: one query a film over dbt's `live.live_movie_*` views.
+"""Features of films as TMDB describes them now: one query over dbt's `live.live_movie_*` views.
 
 Nothing is computed here. The views use the same macros as the tables that the model learned from.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,7 +13,7 @@ from common.errors import FeatureStoreError
 from serving.database import Database
 
 FeatureRow = Mapping[str, Any]
-SHARE_FROM_FILMS = 16  # a film takes PostgreSQL 2 ms
+SHARE_FROM_FILMS = 16  # a film takes PostgreSQL 0.3 ms
 
 
 class LiveFeatures:
@@ -23,7 +22,6 @@ class LiveFeatures:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries: dict[tuple[str, ...], str] = {}
-        self._lock = threading.Lock()
 
     def read(self, tmdb_ids: Sequence[int], feature_names: tuple[str, ...]) -> dict[int, FeatureRow]:
         """Feature values by film; a film whose answer has not landed is absent, a value may be None.
@@ -68,24 +66,36 @@ class LiveFeatures:
         views: dict[str, list[str]] = {}
         for row in columns:
             views.setdefault(row["table_name"], []).append(row["column_name"])
-        return _one_film_query(views)
+        return _films_query(views)
 
 
-def _one_film_query(views: Mapping[str, Sequence[str]]) -> str:
-    """The features of one film from all views.
+def _films_query(views: Mapping[str, Sequence[str]]) -> str:
+    """The features of the films `%(keys)s` from all views.
 
-    The key stands in each view's own condition: through a join or `any(...)` PostgreSQL computes the view for every
-    film first (65 ms to 2 s instead of 1 ms, measured on 7,000 films).
+    Each film goes through the views alone, and its key stands in each view's own condition: through a plain join or
+    `any(...)` PostgreSQL reads the film list of every film first (65 ms to 2 s instead of 1 ms, measured on 7,000
+    films). `offset 0` keeps the planner from turning this into such a join. One statement for a hundred films takes
+    a third of the time of a hundred statements: PostgreSQL sets up its plan once.
     """
-    selected: list[sql.Composable] = [sql.SQL("landed.tmdb_id as movie_id")]
+    selected: list[sql.Composable] = [sql.SQL("asked.movie_id")]
     joins: list[sql.Composable] = []
     for view, columns in views.items():
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
         joins.append(
-            sql.SQL(
-                "left join (select {names} from {view} where movie_id = %(key)s::bigint) as {alias} on true"
-            ).format(names=names, view=sql.Identifier("live", view), alias=sql.Identifier(view))
+            sql.SQL("left join (select {names} from {view} where movie_id = asked.movie_id) as {alias} on true").format(
+                names=names, view=sql.Identifier("live", view), alias=sql.Identifier(view)
+            )
         )
         selected += [sql.Identifier(view, column) for column in columns]
-    query = sql.SQL("select {selected} from raw.tmdb_movies as landed {joins} where landed.tmdb_id = %(key)s::bigint")
+    query = sql.SQL(
+        """
+        select film.*
+        from unnest(%(keys)s::bigint[]) as asked (movie_id)
+        cross join lateral (
+            select {selected} from raw.tmdb_movies as landed {joins}
+            where landed.tmdb_id = asked.movie_id
+            offset 0
+        ) as film
+        """
+    )
     return query.format(selected=sql.SQL(", ").join(selected), joins=sql.SQL(" ").join(joins)).as_string(None)
