@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.numeric import Int8
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from common.database import address
@@ -17,6 +18,8 @@ Row = dict[str, Any]
 # jit: compiling costs a one-film query 100 times what it saves. Generic plans: planning the live views takes 20 ms,
 # running them for one film 1 ms.
 SESSION = "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c statement_timeout=8000"
+CONNECTIONS = 8  # of a process: more than the cores can use; who finds none free waits for a few milliseconds
+READY_CONNECTIONS = 2
 WAIT_SECONDS = 3.0
 IDLE_SECONDS = 1.0
 
@@ -42,14 +45,15 @@ class Database:
 
     Args:
         url: a PostgreSQL URL.
-        connections: at most so many at a time; as many as there are request threads.
+        connections: at most so many at a time.
     """
 
-    def __init__(self, url: str, connections: int = 16) -> None:
+    def __init__(self, url: str, connections: int = CONNECTIONS) -> None:
         self._url = url
         self._connections = connections
         self._pool: ConnectionPool[psycopg.Connection[Row]] | None = None
         self._lock = threading.Lock()
+        self._planned_query: str | None = None
 
     def fetch(self, query: str, parameters: Sequence[Any] | None = None) -> list[Row]:
         """Run one statement and return its rows.
@@ -72,7 +76,28 @@ class Database:
             DatabaseError, FeatureStoreError: as `fetch()`.
         """
         with self._translated(), self._open_pool().connection(timeout=WAIT_SECONDS) as connection:
-            return connection.execute(query, {"keys": list(keys)}, prepare=True).fetchall()
+            return connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()
+
+    def plan(self, query: str) -> None:
+        """Let a query of `fetch_for_each()` be planned on every connection, those of today and those to come.
+
+        Raises:
+            DatabaseError, FeatureStoreError: as `fetch()`.
+        """
+        self._planned_query = query
+        with self._translated(), ExitStack() as stack:
+            pool = self._open_pool()
+            for _ in range(pool.min_size):
+                self._plan(stack.enter_context(pool.connection(timeout=WAIT_SECONDS)))
+
+    def _plan(self, connection: psycopg.Connection[Row]) -> None:
+        if self._planned_query is not None:
+            connection.execute(self._planned_query, {"keys": bigints([0])}, prepare=True)
+
+    def _configure(self, connection: psycopg.Connection[Row]) -> None:
+        """A new connection is ready for requests; where the views are missing, the request will say so."""
+        with suppress(psycopg.errors.ProgrammingError):
+            self._plan(connection)
 
     @contextmanager
     def rehearse(self) -> Iterator["Rehearsal"]:
@@ -119,15 +144,21 @@ class Database:
                 self._pool = ConnectionPool(
                     self._url,
                     connection_class=_Connection,
-                    min_size=1,
+                    min_size=min(READY_CONNECTIONS, self._connections),
                     max_size=self._connections,
                     kwargs={"options": SESSION, "autocommit": True, "row_factory": dict_row, "connect_timeout": 3},
+                    configure=self._configure,
                     check=_check_when_idle,
                     reconnect_timeout=20,
                     open=True,
                     name="serving",
                 )
             return self._pool
+
+
+def bigints(numbers: Sequence[int]) -> list[Int8]:
+    """Numbers as bigint whatever their size: psycopg sends small ones as other types, and plans each type anew."""
+    return [Int8(number) for number in numbers]
 
 
 class Rehearsal:
@@ -143,4 +174,4 @@ class Rehearsal:
 
     def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
         """As `Database.fetch_for_each()`, seeing what was changed before."""
-        return self._connection.execute(query, {"keys": list(keys)}, prepare=True).fetchall()
+        return self._connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()

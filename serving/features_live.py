@@ -5,11 +5,12 @@ Nothing is computed here. The views use the same macros as the tables that the m
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from psycopg import sql
 
-from common.errors import FeatureStoreError
+from common.errors import FeatureStoreError, PlatformError
 from serving.database import Database
 
 FeatureRow = Mapping[str, Any]
@@ -29,15 +30,24 @@ class LiveFeatures:
         Raises:
             FeatureStoreError: the views are missing, or lack a feature of the model.
         """
-        query = self._queries.get(feature_names)
-        if query is None:
-            query = self._queries[feature_names] = self._build_query(feature_names)
+        query = self._query(feature_names)
         try:
             rows = self._fetch(query, tmdb_ids)
         except FeatureStoreError:
             self._queries.pop(feature_names, None)  # the views have been built anew with other columns
             raise
         return {row.pop("movie_id"): row for row in rows}
+
+    def warm_up(self, feature_names: tuple[str, ...]) -> None:
+        """Plan the query before a request does: it takes longer than running it; a request tells what failed."""
+        with suppress(PlatformError):
+            self._database.plan(self._query(feature_names))
+
+    def _query(self, feature_names: tuple[str, ...]) -> str:
+        query = self._queries.get(feature_names)
+        if query is None:
+            query = self._queries[feature_names] = self._build_query(feature_names)
+        return query
 
     def _fetch(self, query: str, tmdb_ids: Sequence[int]) -> list[dict[str, Any]]:
         """The films' rows; many films are shared among two connections, so that PostgreSQL uses two cores."""
@@ -81,11 +91,8 @@ def _films_query(views: Mapping[str, Sequence[str]]) -> str:
     joins: list[sql.Composable] = []
     for view, columns in views.items():
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        joins.append(
-            sql.SQL("left join (select {names} from {view} where movie_id = asked.movie_id) as {alias} on true").format(
-                names=names, view=sql.Identifier("live", view), alias=sql.Identifier(view)
-            )
-        )
+        one_view = sql.SQL("left join (select {} from {} where movie_id = asked.movie_id) as {} on true")
+        joins.append(one_view.format(names, sql.Identifier("live", view), sql.Identifier(view)))
         selected += [sql.Identifier(view, column) for column in columns]
     query = sql.SQL(
         """

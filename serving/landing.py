@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from psycopg.types.json import Jsonb
 
-from serving.database import Database, Row
+from serving.database import Database, Row, bigints
 
 FRESH = timedelta(days=1)
 
@@ -68,7 +68,7 @@ class Landing:
         """The landed answers among these ids."""
         rows = self._database.fetch(
             f"select {_COLUMNS} from raw.tmdb_movies as landed where landed.tmdb_id = any(%s::bigint[])",  # noqa: S608 - a constant
-            [list(tmdb_ids)],
+            [bigints(tmdb_ids)],
         )
         return {row["tmdb_id"]: _read_landed(row) for row in rows}
 
