@@ -69,10 +69,12 @@ class FakeTmdb:
         with self._lock:
             self.asked[path] += 1
             self.starts.append(time.monotonic())
+        return self.next_fault(film)
+
+    def next_fault(self, film: int) -> str | None:
+        """The film's next fault, which is used up unless it lasts."""
+        with self._lock:
             faults = self.faults.get(film, [])
-            if faults and faults[0] == "latency":  # combines with the next one
-                faults.pop(0)
-                time.sleep(0.3)
             if not faults or (len(faults) > 1 and faults[1] is ...):
                 return str(faults[0]) if faults else None
             return str(faults.pop(0))
@@ -95,6 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"/3/movie/(\d+)(/credits)?", path)
         film = int(found[1]) if found else 0
         fault = self.fake.take(path, film)
+        if fault == "latency":  # combines with the next one
+            time.sleep(0.3)
+            fault = self.fake.next_fault(film)
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             fault = "401"
         if found is None or film in self.fake.missing:
