@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import requests
 
-from common.scoring import Calibration
+from benchmarks.serving.endurance import exercise, judge, wishes
+from common.scoring import Calibration, Scorer
 from serving.database import Database
 from tests.conftest import free_port
 from tests.fake_tmdb import TOKEN, FakeTmdb
@@ -54,6 +56,8 @@ class Stage:
     to_tmdb: Wire
     to_database: Wire
     to_registry: Wire
+    scorer: Scorer
+    offline: dict[int, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,8 @@ def stage(served_films: Project, tmp_path_factory: pytest.TempPathFactory) -> It
     films = [row["movie_id"] for row in database.fetch("select movie_id from marts.dim_movies")]
     rows = offline_rows(database, films)
     database.close()
-    scorer = fitted_on({film: row for film, row in rows.items() if "cast_members_count" in row})
+    offline = {film: row for film, row in rows.items() if film >= KNOWN}
+    scorer = fitted_on(offline)
     registry.add("1", scorer)
     registry.add("2", replace(scorer, calibrations=(Calibration(2.0, 0.5),) * 3))
     registry.add("3", scorer, broken=True)
@@ -79,7 +84,7 @@ def stage(served_films: Project, tmp_path_factory: pytest.TempPathFactory) -> It
         TMDB_API_TOKEN=TOKEN,
         TMDB_API_BASE_URL=f"http://127.0.0.1:{to_tmdb.port}/3",
     ) as server:
-        yield Stage(server, registry, tmdb, to_tmdb, to_database, to_registry)
+        yield Stage(server, registry, tmdb, to_tmdb, to_database, to_registry, scorer, offline)
     for part in (*wires, registry, tmdb):
         part.close()
 
@@ -122,6 +127,20 @@ def ask_all(server: RunningServer, inject: Inject, films: Iterator[int], cases: 
     with ThreadPoolExecutor(3) as pool:  # five failures in a row would open the circuit breaker
         runs = [pool.submit(ask_under_faults, server, inject, next(films), case) for case in cases]
         return [complaint for run in runs if (complaint := run.result())]
+
+
+def test_scores_of_200_films_over_http_are_those_of_the_offline_rows(stage: Stage) -> None:
+    films = list(stage.offline)
+    wanted = stage.scorer.probabilities(stage.scorer.encode([stage.offline[film] for film in films]))
+    answers = [
+        answer
+        for part in (films[:100], films[100:])
+        for answer in stage.server.ask({"movies": [{"tmdb_id": film} for film in part]}).json()["predictions"]
+    ]
+
+    assert len(films) == 200
+    found = [list(answer["prediction"]["rating_probabilities"].values()) for answer in answers]
+    assert found == wanted.tolist()
 
 
 def test_every_fault_alone_and_in_pairs_ends_in_the_right_answer(stage: Stage) -> None:
@@ -302,6 +321,15 @@ def test_database_away_or_silent_is_told_in_time_and_forgotten_when_it_is_back(
     assert (ready.status_code, ready.json()["checks"]["database"]["ok"]) == (503, False)
     assert seconds < 3 * DEADLINE
     wait_until(lambda: stage.server.ask({"tmdb_id": unseen}).status_code == 200)
+
+
+def test_memory_stays_flat_and_every_answer_is_right_over_thousands_of_requests(stage: Stage) -> None:
+    films = [film for (film,) in sample_films(stage)]
+    process = psutil.Process(stage.server.process.pid)
+
+    readings, failures = exercise(stage.server.port, process, wishes(films, search=False), 5_000, say=print)
+
+    judge(readings, failures)
 
 
 def test_refused_credential_is_named_and_stored_films_are_answered(stage: Stage) -> None:

@@ -14,6 +14,8 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from benchmarks.serving.landing_table import forget, land, landed_as_before
+from common.settings import Settings
 from tests.fake_tmdb import TOKEN, FakeTmdb
 from tests.feature_films import ROOT
 
@@ -143,3 +145,19 @@ def test_expire_deletes_what_is_older_than_180_days_and_only_that(
         feedback = connection.execute("select count(*) from serving.feedback").fetchone()
     assert (films, requests, feedback) == ([2, 3, 4], ["new"], (1,))
     assert said.strip() == "1 TMDB answers and 1 logged predictions older than 180 days deleted."
+
+
+def test_benchmark_that_was_killed_gives_the_landing_table_back_at_the_next_run(database_url: str) -> None:
+    settings = Settings(db_connection_string=database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("insert into raw.tmdb_movies values (1, '{}', 'file', false, 'mine', now(), now())")
+
+    killed = landed_as_before(settings, [1, 2])
+    killed.__enter__()
+    forget(settings, [1])
+    land(settings, {1: b'{"id": 1}', 2: b'{"id": 2}'})
+    with landed_as_before(settings, [1]):
+        pass
+
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("select tmdb_id, payload_hash from raw.tmdb_movies").fetchall() == [(1, "mine")]
