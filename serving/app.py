@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from flask import Flask, Response, g, request
@@ -164,12 +165,12 @@ def _add_request_log(app: Flask, parts: Services) -> None:
         response.headers["X-Request-ID"] = g.get("request_id", "")
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        logger.debug(
-            "request id=%s method=%s path=%s status=%d seconds=%.4f",
+        logger.info(
+            "request id=%s method=%s path=%s status=%d ms=%.1f",
             g.get("request_id"),
-            request.method,
-            request.path,
+            method,
+            quote(request.path),  # a line stays one line; what was asked after `?` stays out
             response.status_code,
-            seconds,
+            1000 * seconds,
         )
         return response
