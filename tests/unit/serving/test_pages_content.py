@@ -6,7 +6,7 @@ import html5lib
 import pytest
 from flask.testing import FlaskClient
 
-from serving.pages import asset, initials, percent
+from serving.pages import asset, percent
 from tests.pages_parts import ARABIC, JAPANESE, LONG, NO_CAST, SCRIPT, make_platform
 
 PAGES = [
@@ -117,11 +117,6 @@ def test_film_without_model_shows_what_people_said(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_is_quite_certain() -> None:
     assert [percent(share) for share in (0.004, 0.5, 0.996)] == ["under 1 %", "50 %", "over 99 %"]
-
-
-@pytest.mark.parametrize(("title", "letters"), [("The Golden Room", "GR"), ("千と千尋", "千"), ("!", "!"), ("", "?")])
-def test_placeholder_has_letters_for_any_title(title: str, letters: str) -> None:
-    assert initials(title) == letters
 
 
 def test_static_address_changes_with_the_content() -> None:
