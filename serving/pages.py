@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from serving.film_details import CODES, FilmDetails, Gender, read_details
 from serving.model_report import ModelReports
 from serving.platform_state import PlatformState, list_consoles
 from serving.problems import INVALID, Kind, describe_validation_errors, make_problem, problem_of, problem_response
+from serving.recent import Recent
 from serving.schemas import ByTitle, ByTmdbId, MovieAnswer, PredictionAnswer, Problem, poster_url
 from serving.services import Services
 from serving.similar import SimilarFilm, SimilarFilms
@@ -69,21 +70,13 @@ RATINGS = {
     "2": "two named women who talk to each other, but only about a man",
     "3": "two named women who talk to each other about something other than a man",
 }
+REMEMBER_SECONDS = 60.0
+REMEMBER_FILMS = 2_000  # about 10 kB each
 GROUPS = {"woman": "women", "man": "men", "nonbinary": "non-binary", "unknown": "not known"}
 GENDERS = {"woman": "woman", "man": "man", "nonbinary": "non-binary", "unknown": "not known"}
 PRESETS = ("", "swap", "women")
 Shown = TypeVar("Shown")
 UNKNOWN_TREND = Kind("no-such-chart", 404, "No such chart")
-
-
-@dataclass(frozen=True)
-class PageParts:
-    """What only pages use."""
-
-    similar: SimilarFilms
-    reports: ModelReports
-    platform: PlatformState
-    trends: Trends
 
 
 @dataclass(frozen=True)
@@ -95,6 +88,19 @@ class ShownFilm:
     year: int | None
     poster_url: str | None
     rating: int | None = None
+
+
+@dataclass(frozen=True)
+class PageParts:
+    """What only pages use."""
+
+    similar: SimilarFilms
+    reports: ModelReports
+    platform: PlatformState
+    trends: Trends
+    details: Recent[FilmDetails]
+    neighbours: Recent[list[SimilarFilm]]
+    shelves: Recent[list[ShownFilm]]
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,9 @@ def _make_parts(state: BlueprintSetupState) -> None:
         reports=ModelReports(parts.settings.tracking_uri, parts.database),
         platform=PlatformState(parts.database),
         trends=Trends(parts.database),
+        details=Recent(REMEMBER_SECONDS, REMEMBER_FILMS),
+        neighbours=Recent(REMEMBER_SECONDS, REMEMBER_FILMS),
+        shelves=Recent(REMEMBER_SECONDS, 1),
     )
 
 
@@ -130,7 +139,7 @@ def home() -> Response | WerkzeugResponse:
     return _render(
         "home.html",
         notice=_no_model(),
-        films=_or_empty(_films_to_try),
+        films=_or_empty(lambda: _parts().shelves.get("try", _films_to_try)),
         total=_parts().trends.total(),
         levels=_parts().trends.draw("levels"),
     )
@@ -278,13 +287,19 @@ def render_problem(problem: Problem) -> Response:
 
 
 def _film_page(answer: PredictionAnswer, *, what_if: WhatIf | None = None) -> Response:
-    database, tmdb_id = services().database, answer.movie.tmdb_id
+    database, tmdb_id, parts = services().database, answer.movie.tmdb_id, _parts()
     champion = services().champions.current()
+    key = tmdb_id, answer.data.fetched_at  # new data of TMDB are read at once
     try:
-        details = read_details(database, tmdb_id)
+        details = parts.details.get(key, lambda: read_details(database, tmdb_id))
     except PlatformError:
         details = FilmDetails()  # the answer stands without them
-    similar: list[SimilarFilm] = _or_empty(lambda: _parts().similar.nearest(champion, tmdb_id))
+    similar: list[SimilarFilm] = []
+    if parts.similar.is_ready(champion):
+        find = partial(parts.similar.nearest, champion, tmdb_id)
+        similar = _or_empty(lambda: parts.neighbours.get((*key, champion.version.version), find))
+    else:
+        parts.similar.begin(champion)
     band = champion.scorer.band
     return _render(
         "film.html",

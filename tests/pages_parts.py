@@ -69,7 +69,9 @@ class PageDatabase:
         if "from online.published" in query:
             rows = {"movie_cast": 40, "movie_crew": 39}
             moment = datetime(2026, 1, 1, tzinfo=UTC)
-            return [{"feature_view": name, "row_count": count, "published_at": moment} for name, count in rows.items()]
+            return [
+                {"feature_view": name, "row_count": count, "published_at": moment} for name, count in rows.items()
+            ]
         if "select count(*) as films" in query:
             return [{"films": 40}]
         return _read_mart(query)
