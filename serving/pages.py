@@ -23,7 +23,7 @@ from serving.api import model_card, services
 from serving.charts import draw_reasons, place_on_scale
 from serving.film_details import CODES, FilmDetails, Gender, read_details
 from serving.model_report import ModelReports
-from serving.platform_state import PlatformState, list_consoles
+from serving.platform_state import KEPT_SECONDS, Console, PlatformState, list_consoles
 from serving.problems import INVALID, Kind, describe_validation_errors, make_problem, problem_of, problem_response
 from serving.recent import Recent
 from serving.schemas import ByTitle, ByTmdbId, MovieAnswer, PredictionAnswer, Problem, poster_url
@@ -71,6 +71,7 @@ RATINGS = {
     "3": "two named women who talk to each other about something other than a man",
 }
 REMEMBER_SECONDS = 60.0
+MAX_HOSTS = 16  # names under which readers ask for the pages
 REMEMBER_FILMS = 2_000  # about 10 kB each
 GROUPS = {"woman": "women", "man": "men", "nonbinary": "non-binary", "unknown": "not known"}
 GENDERS = {"woman": "woman", "man": "man", "nonbinary": "non-binary", "unknown": "not known"}
@@ -101,6 +102,7 @@ class PageParts:
     details: Recent[FilmDetails]
     neighbours: Recent[list[SimilarFilm]]
     shelves: Recent[list[ShownFilm]]
+    consoles: Recent[list[Console]]
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def _make_parts(state: BlueprintSetupState) -> None:
         details=Recent(REMEMBER_SECONDS, REMEMBER_FILMS),
         neighbours=Recent(REMEMBER_SECONDS, REMEMBER_FILMS),
         shelves=Recent(REMEMBER_SECONDS, 1),
+        consoles=Recent(KEPT_SECONDS, MAX_HOSTS),
     )
 
 
@@ -255,7 +258,9 @@ def platform() -> Response:
         "platform.html",
         stations=state.stations(),
         views=state.views(),
-        consoles=list_consoles(settings.tracking_uri, page_host=page_host, docs=DBT_DOCS),
+        consoles=_parts().consoles.get(
+            page_host, lambda: list_consoles(settings.tracking_uri, page_host=page_host, docs=DBT_DOCS)
+        ),
         obstacles=obstacles,
         checks=checks,
         database_is_embedded=settings.db_connection_string is None,
