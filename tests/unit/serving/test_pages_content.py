@@ -1,5 +1,6 @@
 """What pages show beside the prediction, and that each of them is valid HTML."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,13 @@ def test_posters_come_only_with_live_data(monkeypatch: pytest.MonkeyPatch) -> No
 
         assert ("image.tmdb.org" in page.headers["Content-Security-Policy"]) == is_live
         assert ("<img" in page.text.split("</article>")[0]) == is_live
+
+
+def test_shared_link_previews_the_verdict(client: FlaskClient) -> None:
+    page = client.get(f"/movies/{SCRIPT.tmdb_id}").text
+
+    assert '<meta property="og:title" content="The &lt;script&gt;' in page
+    assert re.search(r'og:description" content="[^"]*probability', page)
 
 
 def test_page_that_has_not_changed_is_not_sent_again(client: FlaskClient) -> None:
