@@ -166,6 +166,18 @@ class ChangeChart:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Probabilities over whole numbers from 0, in percent of the drawing, with the zone that gets no verdict."""
+
+    summary: str
+    line: str
+    points: tuple[Point, ...]
+    ticks: tuple[Tick, ...]
+    zone_top: float
+    zone_height: float
+
+
+@dataclass(frozen=True)
 class Scale:
     """The probability's place between the zones, in percent."""
 
@@ -396,6 +408,33 @@ def draw_changes(changes: Mapping[str, float]) -> ChangeChart:
             )
             for name, value in sorted(changes.items(), key=lambda item: -item[1])
         ),
+    )
+
+
+def draw_curve(probabilities: Sequence[float], *, band: tuple[float, float], of: str) -> Curve:
+    """Dots for 0, 1, 2 ... and the line through them.
+
+    Args:
+        probabilities: at least two.
+        band: what lies between gets no verdict.
+        of: what is counted, for the labels.
+    """
+    step = 100 / (len(probabilities) - 1)
+
+    def across(number: int) -> float:
+        return round(LEFT + WIDTH * 0.96 * (number * step) / 100, 2)
+
+    def down(value: float) -> float:
+        return round(TOP + HEIGHT * (100 - _percent(value)) / 100, 2)
+
+    says = [f"{number} {of}: {100 * value:.0f} %" for number, value in enumerate(probabilities)]
+    return Curve(
+        summary="; ".join(says),
+        line=" ".join(f"{round(96 * n * step / 100, 2)},{100 - _percent(v)}" for n, v in enumerate(probabilities)),
+        points=tuple(Point(across(n), down(v), says[n]) for n, v in enumerate(probabilities)),
+        ticks=tuple(Tick(across(number), str(number)) for number in range(len(probabilities))),
+        zone_top=down(band[1]),
+        zone_height=round(down(band[0]) - down(band[1]), 2),
     )
 
 

@@ -145,4 +145,5 @@ class Rehearsal:
 
     def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
         """As `Database.fetch_for_each()`, seeing what was changed before."""
-        return [row for key in keys for row in self._connection.execute(query, {"key": key}).fetchall()]
+        found = (self._connection.execute(query, {"key": key}, prepare=True) for key in keys)
+        return [row for cursor in found for row in cursor.fetchall()]

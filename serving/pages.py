@@ -20,7 +20,7 @@ from common.errors import ModelNotReadyError, PlatformError
 from common.settings import ROOT
 from common.tmdb import Deadline
 from serving.api import model_card, services
-from serving.charts import draw_reasons, place_on_scale
+from serving.charts import Curve, draw_curve, draw_reasons, place_on_scale
 from serving.film_details import CODES, FilmDetails, Gender, read_details
 from serving.model_report import ModelReports
 from serving.platform_state import KEPT_SECONDS, Console, PlatformState, list_consoles
@@ -30,7 +30,7 @@ from serving.schemas import ByTitle, ByTmdbId, MovieAnswer, PredictionAnswer, Pr
 from serving.services import Services
 from serving.similar import SimilarFilm, SimilarFilms
 from serving.trends import TRENDS, Trends, write_csv
-from serving.what_if import TOP, WhatIf, imagine
+from serving.what_if import TOP, WhatIf, imagine, imagine_every_number
 
 
 class _Pages(Blueprint):
@@ -175,13 +175,20 @@ def movie_json(tmdb_id: int) -> Response:
         return problem_response(problem_of(error))
 
 
+@pages.get("/movies/<int:tmdb_id>/what-if")
+def return_to_film(tmdb_id: int) -> WerkzeugResponse:
+    """The address of an answer that was asked for by a form, opened anew."""
+    return redirect(url_for("pages.movie", tmdb_id=tmdb_id, _anchor="what-if"), 303)
+
+
 @pages.post("/movies/<int:tmdb_id>/what-if")
 def ask_what_if(tmdb_id: int) -> Response | WerkzeugResponse:
     """The film with other genders among its top-billed people, as a page or, when asked for, as JSON."""
 
+    preset = request.form.get("preset", "")
+
     def answer() -> WhatIf:
         ByTmdbId(tmdb_id=tmdb_id)
-        preset = request.form.get("preset", "")
         return imagine(
             services().database,
             services().champions.current(),
@@ -191,8 +198,13 @@ def ask_what_if(tmdb_id: int) -> Response | WerkzeugResponse:
             women=_read_women(request.form),
         )
 
+    def page() -> Response:
+        if preset == "curve":
+            return _film_with_curve(tmdb_id)
+        return _film_page(_predict(tmdb_id), what_if=answer())
+
     if request.accept_mimetypes.best != "application/json":
-        return _guard({}, lambda: _film_page(_predict(tmdb_id), what_if=answer()), tmdb_id=tmdb_id)
+        return _guard({}, page, tmdb_id=tmdb_id)
     try:
         found = answer()
     except ValidationError as error:
@@ -291,7 +303,13 @@ def render_problem(problem: Problem) -> Response:
 # -- how pages are made --------------------------------------------------------------------------------------------
 
 
-def _film_page(answer: PredictionAnswer, *, what_if: WhatIf | None = None) -> Response:
+def _film_with_curve(tmdb_id: int) -> Response:
+    answer, champion = _predict(tmdb_id), services().champions.current()
+    numbers = imagine_every_number(services().database, champion, tmdb_id)
+    return _film_page(answer, curve=draw_curve(numbers, band=champion.scorer.band, of="women"))
+
+
+def _film_page(answer: PredictionAnswer, *, what_if: WhatIf | None = None, curve: Curve | None = None) -> Response:
     database, tmdb_id, parts = services().database, answer.movie.tmdb_id, _parts()
     champion = services().champions.current()
     key = tmdb_id, answer.data.fetched_at  # new data of TMDB are read at once
@@ -320,6 +338,7 @@ def _film_page(answer: PredictionAnswer, *, what_if: WhatIf | None = None) -> Re
         what_if=what_if,
         after_scale=place_on_scale(what_if.after, band) if what_if else None,
         say_what_if=_say_what_if,
+        curve=curve,
     )
 
 
@@ -467,6 +486,8 @@ def _read_women(form: MultiDict[str, str]) -> int | None:
 
 
 def _say_what_if(found: WhatIf) -> str:
+    if not found.changed:
+        return f"{percent(found.before)} as the cast is."
     changes = f"{found.changed} change{'' if found.changed == 1 else 's'}"
     return (
         f"{percent(found.before)} → {percent(found.after)}: {VERDICTS[found.verdict].lower()}, "

@@ -89,6 +89,25 @@ def imagine(
     return WhatIf(before, after, champion.scorer.verdict(after), genders, changed)
 
 
+def imagine_every_number(database: Database, champion: Champion, tmdb_id: int) -> list[float]:
+    """P(pass) with no, one, two ... women among the top-billed, each by `cast_women()`.
+
+    Raises:
+        MovieNotFoundError: the film or its cast is not known.
+        DatabaseError, FeatureStoreError: the features cannot be computed.
+    """
+    with database.rehearse() as rehearsal:
+        payload, members = _read_film(rehearsal, tmdb_id)
+        top = order_cast(members)[:TOP]
+        live = LiveFeatures(rehearsal)  # type: ignore[arg-type]  # has the two methods that it uses
+        rows = []
+        for women in range(len(top) + 1):
+            _write(rehearsal, tmdb_id, payload, _recast(members, top, cast_women(top, women)))
+            rows.append(live.read([tmdb_id], champion.scorer.feature_names)[tmdb_id])
+    found: list[float] = champion.scorer.probabilities(champion.scorer.encode(rows))[:, 3].tolist()
+    return found
+
+
 def _read_film(rehearsal: Rehearsal, tmdb_id: int) -> tuple[dict[str, Any], list[Any]]:
     rows = rehearsal.fetch(
         """

@@ -113,6 +113,7 @@ function imagine(form) {
     }
   };
   form.addEventListener("submit", (event) => {
+    if (event.submitter?.hasAttribute("data-whole-page")) return;
     event.preventDefault();
     ask(event.submitter?.value ?? "");
   });

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.charts import Share, draw_changes, draw_grid, draw_levels, draw_line, draw_ranges
+from serving.charts import Share, draw_changes, draw_curve, draw_grid, draw_levels, draw_line, draw_ranges
 
 
 def share(name: str, value: float = 0.5) -> Share:
@@ -40,6 +40,15 @@ def test_ranges_share_an_axis_from_below_the_lowest_to_one() -> None:
     assert (war.low_at, war.at, war.high_at) == (0.0, 50.0, 100.0)
     assert chart.reference_at == 50.0
     assert [tick.label for tick in chart.ticks] == ["0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]
+
+
+def test_curve_goes_from_edge_to_edge_around_the_band() -> None:
+    curve = draw_curve([0.0, 0.5, 1.0], band=(0.25, 0.75), of="women")
+
+    assert curve.summary == "0 women: 0 %; 1 women: 50 %; 2 women: 100 %"
+    assert curve.line == "0.0,100.0 48.0,50.0 96.0,0.0"
+    assert (curve.zone_top, curve.zone_height) == (25.0, 42.0)
+    assert [point.y for point in curve.points] == [88.0, 46.0, 4.0]
 
 
 def test_changes_grow_from_zero_to_both_sides() -> None:

@@ -77,6 +77,16 @@ def test_what_if_takes_a_number_of_women(client: FlaskClient) -> None:
     assert 0 <= answer["at"] <= 100
 
 
+def test_curve_has_a_point_for_every_number_of_women(client: FlaskClient) -> None:
+    page = client.post("/movies/109445/what-if", data={"preset": "curve"})
+
+    assert page.status_code == 200
+    summary = re.search(r'aria-label="(0 women: [^"]+)"', page.text)
+    assert summary is not None
+    assert [part.split(":")[0] for part in summary[1].split("; ")] == [f"{number} women" for number in range(5)]
+    assert client.post("/movies/5/what-if", data={"preset": "curve"}).status_code == 404
+
+
 def test_number_of_women_counts_only_when_its_button_was_pressed(client: FlaskClient) -> None:
     answer = client.post("/movies/109445/what-if", data={"women": "4"}, headers={"Accept": "application/json"})
 
@@ -88,6 +98,10 @@ def test_what_if_is_a_page_without_javascript(client: FlaskClient) -> None:
 
     assert page.status_code == 200
     assert "points after 3 changes" in page.text
+
+
+def test_address_of_a_what_if_leads_back_to_the_film(client: FlaskClient) -> None:
+    assert client.get("/movies/109445/what-if").headers["Location"] == "/movies/109445#what-if"
 
 
 def test_what_if_of_a_film_without_cast_says_why_not(client: FlaskClient) -> None:
