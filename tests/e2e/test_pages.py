@@ -167,6 +167,8 @@ def test_number_of_women_is_asked_without_javascript(open_page: Opener) -> None:
 
     expect(page.locator("[data-what-if-answer]")).to_contain_text("after 3 changes.")
     expect(page.get_by_label("Women among the top 4")).to_have_value("4")
+    page.get_by_role("button", name="Draw every number").click()
+    expect(page.get_by_role("img", name=re.compile("^0 women: .*4 women: "))).to_be_visible()
 
 
 def test_everything_works_without_javascript(open_page: Opener) -> None:
