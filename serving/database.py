@@ -145,5 +145,4 @@ class Rehearsal:
 
     def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
         """As `Database.fetch_for_each()`, seeing what was changed before."""
-        found = (self._connection.execute(query, {"key": key}, prepare=True) for key in keys)
-        return [row for cursor in found for row in cursor.fetchall()]
+        return [row for key in keys for row in self._connection.execute(query, {"key": key}).fetchall()]
