@@ -4,8 +4,8 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up down status logs download-data init-infra train-model predict evaluate \
-        rollback cleanup-mlflow docs feast-ui backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
-        sbom audit clean lock
+        rollback cleanup-mlflow docs backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
+        feast-ui sbom audit clean lock
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
