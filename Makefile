@@ -53,7 +53,7 @@ docs: install ## dbt's documentation and lineage as one static page
 	@$(RUN) -m orchestration docs
 
 feast-ui: install ## Feast's own console of views and services, on port 8888
-	@.venv/bin/feast -c feature_repo ui --host 127.0.0.1
+	@$(RUN) -m orchestration.feast_ui
 
 backfill: install ## fetch every film of the catalogue from TMDB, within its limits; resumable
 	@$(RUN) -m serving backfill
