@@ -8,9 +8,10 @@ counted as (
     select
         year - mod(year, 5) as period_start_year,
         count(*) as films_count,
-        {%- for rating in range(4) %}
-        count(*) filter (where bechdel_rating = {{ rating }}) as rating_{{ rating }}_count{{ ',' if not loop.last }}
-        {%- endfor %}
+        count(*) filter (where bechdel_rating = 0) as rating_0_count,
+        count(*) filter (where bechdel_rating = 1) as rating_1_count,
+        count(*) filter (where bechdel_rating = 2) as rating_2_count,
+        count(*) filter (where bechdel_rating = 3) as rating_3_count
     from ratings
     group by 1
 )
