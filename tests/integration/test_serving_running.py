@@ -23,7 +23,7 @@ from tests.conftest import free_port
 from tests.fake_tmdb import TOKEN, FakeTmdb
 from tests.feature_films import Project
 from tests.served_films import fitted_on, offline_rows
-from tests.served_platform import FakeRegistry, RunningServer, Wire, running_server
+from tests.served_platform import FakeRegistry, RunningServer, Wire, running_server, wait_until_ready
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -320,7 +320,8 @@ def test_database_away_or_silent_is_told_in_time_and_forgotten_when_it_is_back(
     assert (unknown.status_code, unknown.json()["type"]) == (503, "/problems/database-unavailable")
     assert (ready.status_code, ready.json()["checks"]["database"]["ok"]) == (503, False)
     assert seconds < 3 * DEADLINE
-    wait_until(lambda: stage.server.ask({"tmdb_id": unseen}).status_code == 200)
+    wait_until_ready(stage.server)
+    assert stage.server.ask({"tmdb_id": unseen}).status_code == 200
 
 
 def test_memory_stays_flat_and_every_answer_is_right_over_thousands_of_requests(stage: Stage) -> None:
