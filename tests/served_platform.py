@@ -188,7 +188,7 @@ def running_server(folder: Path, *, workers: int = 2, **environment: str) -> Ite
         )
     server = RunningServer(process, port, log)
     try:
-        _wait_until_ready(server)
+        wait_until_ready(server)
         yield server
     finally:
         process.terminate()
@@ -199,7 +199,7 @@ def running_server(folder: Path, *, workers: int = 2, **environment: str) -> Ite
         process.wait()
 
 
-def _wait_until_ready(server: RunningServer) -> None:
+def wait_until_ready(server: RunningServer) -> None:
     """Twelve new connections in a row meet a ready worker."""
     deadline, good, said = time.monotonic() + START_SECONDS, 0, ""
     while good < 12:

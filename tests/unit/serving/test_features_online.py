@@ -17,7 +17,10 @@ def test_silent_store_is_given_up_and_left_alone_for_a_while(monkeypatch: pytest
 
     class Store:
         def get_feature_service(self, name: str) -> str:
-            asked.append(name)
+            return name
+
+        def get_online_features(self, features: str, **_: object) -> None:
+            asked.append(features)
             answered.wait(10)
             raise ConnectionError
 
