@@ -75,7 +75,16 @@ class Runtime:
             health_path="/healthz",
             state_dir=self.settings.state_dir,
             version=hash_of_files(ROOT / "serving", ROOT / "common") + self._settings_text(),
+            fixed=self._fixed_text(),
+            reload_report=self.settings.state_dir / "serving" / "reload.json",
         )
+
+    def _fixed_text(self) -> str:
+        """What a running server keeps: what its first process was started with. Its workers read `.env` anew."""
+        settings = self.settings
+        started_with = (settings.host, settings.port, settings.serving_workers, settings.serving_threads)
+        inherited = {name: os.environ.get(name.upper()) for name in type(settings).model_fields}
+        return repr((started_with, settings.database_url, settings.tracking_uri, inherited))
 
     def _settings_text(self) -> str:
         """Every setting, secrets included: it is only hashed, so that a changed token restarts the server."""

@@ -79,7 +79,7 @@ def measure_ours(settings: Settings, bodies: Mapping[int, bytes], stub: int, sec
     commands = {
         "granian": [sys.executable, "-m", "serving", "run", "--workers", str(WORKERS)],
         "gunicorn": [
-            *(sys.executable, "-m", "gunicorn", "serving.__main__:make_app()", "-b", f"127.0.0.1:{port}"),
+            *(sys.executable, "-m", "gunicorn", "serving.worker:make_app()", "-b", f"127.0.0.1:{port}"),
             *("-w", str(WORKERS), "-k", "gthread", "--threads", "16", "--log-level", "warning"),
         ],
     }
