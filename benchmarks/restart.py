@@ -2,9 +2,9 @@
 
 Needs a running platform (`make up`). 32 clients keep their connections and ask for films again and again while
 `make restart` runs. When a connection ends under them they do what HTTP asks for (RFC 9112, section 9.3.1) and what
-browsers, urllib3, Go and nginx do: a request on a connection that was kept from an earlier answer, and that the server
-closed before a byte of the next one, is sent again on a new connection and counted as `stale`. Everything else that is
-not a 200 is a failed request.
+browsers, urllib3, Go and nginx do: a request on a connection that was kept from an earlier answer, and that the
+server closed before a byte of the next one, is sent again on a new connection and counted as `stale`. Everything else
+that is not a 200 is a failed request.
 """
 
 import argparse

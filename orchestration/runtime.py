@@ -83,7 +83,9 @@ class Runtime:
         """What a running server keeps: what its first process was started with. Its workers read `.env` anew."""
         settings = self.settings
         started_with = (settings.host, settings.port, settings.serving_workers, settings.serving_threads)
-        inherited = {name: os.environ.get(name.upper()) for name in type(settings).model_fields}
+        inherited = {
+            name: os.environ[name.upper()] for name in type(settings).model_fields if name.upper() in os.environ
+        }
         return repr((started_with, settings.database_url, settings.tracking_uri, inherited))
 
     def _settings_text(self) -> str:

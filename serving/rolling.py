@@ -14,33 +14,35 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing import connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.net import SocketSpec
 from granian.server import Server
 
-logger = logging.getLogger(__name__)
+from serving.buffered import BufferedApplication
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+logger = logging.getLogger(__name__)
 
 READY_SECONDS = 120.0  # a busy machine needs long to import and to fetch the champion
 DRAIN_SECONDS = 2.0  # clients that ask more often than this never meet a closed connection
 END_SECONDS = 15  # for requests in flight, TMDB's slowest answer included
 HEAD_SECONDS = 10  # a client that needs longer for its request line and headers is cut
 HEAD_BYTES = 64 * 1024  # request line and headers together; also how much of a body is read at once
-BACKPRESSURE_PER_THREAD = 4
+CONNECTIONS = 1000  # of each worker, most of them idle or slow; those beyond wait to be accepted
 
 _draining = threading.Event()
 
@@ -55,18 +57,18 @@ class RollingServer(Server):  # type: ignore[misc]
     """
 
     def __init__(
-        self, make_app: Callable[..., Application], *, host: str, port: int, workers: int, threads: int, report: Path
+        self, make_app: Callable[..., Flask], *, host: str, port: int, workers: int, threads: int, report: Path
     ) -> None:
         # a forked worker would go on with the modules that this process has imported, old code among them
         multiprocessing.set_start_method("spawn", force=True)
         super().__init__(
             "serving",
-            interface=Interfaces.WSGI,
+            interface=Interfaces.RSGI,
             address=host,
             port=port,
             workers=workers,
-            blocking_threads=threads,
-            backpressure=threads * BACKPRESSURE_PER_THREAD,
+            backpressure=CONNECTIONS,
+            websockets=False,
             # HTTP/1 alone: a connection that may still become HTTP/2 is dropped when its worker ends
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=HEAD_BYTES),
@@ -74,12 +76,13 @@ class RollingServer(Server):  # type: ignore[misc]
             workers_kill_timeout=END_SECONDS,
             log_level=LogLevels.warning,
         )
-        self._make_app = make_app
+        self._load = partial(load_worker, make_app, threads)
         self._report = report
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        self.serve(target_loader=partial(load_worker, self._make_app, None), wrap_loader=False)
+        _raise_file_limit()
+        self.serve(target_loader=self._load, wrap_loader=False)
 
     def _init_shared_socket(self) -> None:
         """One listening socket for all workers, as granian has it where a port cannot be shared otherwise."""
@@ -105,8 +108,9 @@ class RollingServer(Server):  # type: ignore[misc]
         """Replace one worker after the other; returns why that was given up, None when all are new."""
         for index in range(self.workers):
             ready = multiprocessing.Event()
-            loader = partial(load_worker, self._make_app, ready)
-            worker = self._spawn_worker(idx=index, target=spawn_target, callback_loader=loader)
+            worker = self._spawn_worker(
+                idx=index, target=spawn_target, callback_loader=partial(self._load, ready=ready)
+            )
             worker.interrupt_by_parent = True  # its end is no failure of the server as long as the old one serves
             worker.start()
             if not _wait(ready, worker):
@@ -145,30 +149,18 @@ class RollingServer(Server):  # type: ignore[misc]
         unfinished.replace(self._report)
 
 
-def load_worker(make_app: Callable[..., Application], ready: Event | None) -> Application:
+def load_worker(make_app: Callable[..., Flask], threads: int, ready: Event | None = None) -> BufferedApplication:
     """Make the application of one worker, before it accepts connections.
 
     Args:
+        threads: requests that it answers at a time.
         ready: set when it can answer; None at the first start, when there is nobody to take over from.
     """
     signal.signal(signal.SIGUSR1, lambda *_: _draining.set())
     app = make_app(warm=ready is not None)
     if ready is not None:
         ready.set()
-    return close_while_draining(app)
-
-
-def close_while_draining(app: Application) -> Application:
-    """The application, which ends its connections one by one as soon as its worker is to go."""
-
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            closing = [("Connection", "close")] if _draining.is_set() else []
-            return start_response(status, [*headers, *closing], *error)
-
-        return app(environ, start)
-
-    return answer
+    return BufferedApplication(app.wsgi_app, threads, app.config["MAX_CONTENT_LENGTH"], _draining.is_set)
 
 
 def _wait(ready: Event, worker: Any) -> bool:
@@ -178,3 +170,11 @@ def _wait(ready: Event, worker: Any) -> bool:
         if ready.wait(0.2):
             return True
     return ready.is_set()
+
+
+def _raise_file_limit() -> None:
+    """Every connection is an open file, and many systems start programs with a limit of 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 4 * CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
