@@ -73,7 +73,7 @@ class WideTable:
                     and (excluded.{CREATED_TIME} >= stored.{CREATED_TIME}) is not false
                 )
                 and ({old}) is distinct from ({new})
-        """
+        """  # nosec B608 - identifiers are quoted, values travel as parameters
 
     def create_or_alter(self, connection: psycopg.Connection[Any]) -> None:
         """Bring the table to the view's definition: values of unchanged features stay."""

@@ -90,7 +90,7 @@ def serve(folder: Path, environment: Mapping[str, str] | None = None) -> Iterato
 
 
 def _wait_for(served: Served) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and served.process.poll() is None:
         try:
             requests.get(f"{served.url}/healthz", timeout=5)
