@@ -49,6 +49,8 @@ class Runtime:
                 sys.executable, "-m", "mlflow", "server",
                 "--host", "127.0.0.1", "--port", str(self.settings.mlflow_port), "--workers", "1",
                 "--artifacts-destination", str(artifacts),
+                # it has no login: a web page that resolves its own name to this machine is not to use it
+                "--allowed-hosts", "127.0.0.1:*,localhost:*", "--x-frame-options", "DENY",
             ),
             # the store's address holds a password: by environment, where `ps` does not show it
             environment={

@@ -323,3 +323,27 @@ def test_answers_equal_the_offline_rows_and_their_scores(
     for row in logged:
         offline = {name: plain_value(rows[row["movie_id"]][name]) for name in scorer.feature_names}
         assert row["vector"] == offline
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "x'; delete from serving.feedback; --",
+        "' or ''='",
+        "%' union select usename, passwd from pg_shadow --",
+        "$$; drop schema raw cascade; $$",
+        "%s %(key)s {0}",
+        "\\'; drop table raw.movies; --",
+    ],
+)
+def test_what_people_type_is_never_taken_for_sql(project: Project, database: Database, attack: str) -> None:
+    catalogue = Catalogue(database)
+    films = database.fetch("select count(*) as films from raw.movies")
+
+    assert catalogue.search(attack, 5) == []
+    assert catalogue.match(attack, None).candidates == ()
+    assert catalogue.find_imdb_id(attack) is None
+    number, _ = Feedback(database).give(5, 1, attack, request_id=attack, model_version=attack)
+    [stored] = database.fetch("select * from serving.feedback where feedback_id = %s", [number])
+    assert (stored["comment"], stored["request_id"], stored["model_version"]) == (attack, attack, attack)
+    assert database.fetch("select count(*) as films from raw.movies") == films
