@@ -2,7 +2,8 @@
 
 import math
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from common.scoring import FeatureInfo
@@ -41,11 +42,10 @@ def _as_words(value: Any) -> Any:
     return value
 
 
-def _fields(template: str) -> Iterator[str]:
+@lru_cache(maxsize=1000)  # a model has a hundred
+def _fields(template: str) -> tuple[str, ...]:
     """The feature names in a template; `{a.b}` and `{a[0]}` do not reach into values."""
-    for _, name, _, _ in string.Formatter().parse(template):
-        if name is not None:
-            yield name
+    return tuple(name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
 
 
 def _first_sentence(description: str) -> str:

@@ -24,6 +24,7 @@ from feast_stores.connection import ConnectionConfig
 from feast_stores.entity_rows import EntityRows
 from feast_stores.feature_source import FeatureSource
 from feast_stores.point_in_time import join
+from feast_stores.probe_join import statement
 
 
 class PointInTimePostgresOfflineStoreConfig(ConnectionConfig, PostgreSQLOfflineStoreConfig):  # type: ignore[misc]
@@ -38,15 +39,21 @@ class PointInTimePostgresOfflineStoreConfig(ConnectionConfig, PostgreSQLOfflineS
 class PointInTimeRetrievalJob(PostgreSQLRetrievalJob):  # type: ignore[misc]  # Feast ships no types
     """A join that runs when its result is asked for; rows come back in the order of the entity rows."""
 
-    def __init__(self, run: Callable[[], pa.Table], **options: Any) -> None:
+    def __init__(self, run: Callable[[], pa.Table], write_sql: Callable[[], str], **options: Any) -> None:
         super().__init__(**options)
         self._run = run
+        self._write_sql = write_sql
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - Feast's signature
         return self._run()
 
     def to_sql(self) -> str:
-        raise NotImplementedError("This join is no single SQL statement: large ones are computed outside PostgreSQL.")
+        """One statement with the same rows, in any order. Large joins are computed otherwise, and faster.
+
+        Raises:
+            ValueError: the entity rows are a frame, which no statement of the database can name.
+        """
+        return self._write_sql()
 
 
 class PointInTimePostgresOfflineStore(PostgreSQLOfflineStore):  # type: ignore[misc]  # Feast ships no types
@@ -87,8 +94,22 @@ class PointInTimePostgresOfflineStore(PostgreSQLOfflineStore):  # type: ignore[m
                     memory_limit=config.offline_store.join_memory,
                 )
 
+        def write_sql() -> str:
+            if not isinstance(entity_df, str):
+                raise ValueError(
+                    "to_sql() needs the entity rows in the database, and they are a pandas frame. "
+                    "Write them into a table and pass a query over it as entity_df."
+                )
+            with ArrowConnection.open(config.offline_store) as connection:
+                described = [
+                    (source, connection.describe(f"{source.relation} as source", source.columns))
+                    for source in sources
+                ]
+            return statement(entity_df, event_time, described, filter_created=filter_by_created_timestamp)
+
         return PointInTimeRetrievalJob(
             run,
+            write_sql,
             query="",
             config=config,
             full_feature_names=full_feature_names,

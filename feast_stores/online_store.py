@@ -4,30 +4,34 @@ Differences to Feast's own: values past their ttl are not served (their status s
 replaces a newer one, a lost connection is replaced, and an empty key finds nothing instead of raising.
 """
 
+import asyncio
+import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import psycopg
-from feast import Entity, FeatureView
+from feast import Entity, FeatureService, FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
+from feast.infra.registry.base_registry import BaseRegistry
 from feast.infra.utils.postgres.postgres_config import ConnectionType
 from feast.online_response import OnlineResponse
 from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
-from feast.utils import _get_table_entity_values
-from google.protobuf.timestamp_pb2 import Timestamp
+from feast.utils import _get_table_entity_values, _prepare_entities_to_read_from_online_store
 from psycopg_pool import ConnectionPool
 
 from feast_stores.connection import ConnectionConfig, ensure_schema
-from feast_stores.online_read import EPOCH, Answer, ViewRead, key_arrays, read_query, split_answers
-from feast_stores.online_response import QuickOnlineResponse
+from feast_stores.online_read import Answer, KeyGroup, ViewRead, group_by_keys, split_answers
+from feast_stores.online_response import QuickOnlineResponse, add_features
 from feast_stores.online_write import Row, write_rows
 from feast_stores.wide_table import WideTable
+
+_MOST_PLANS = 256
 
 
 class WidePostgresOnlineStoreConfig(ConnectionConfig):
@@ -44,28 +48,40 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
 
     def __init__(self) -> None:
         self._pools: dict[str, ConnectionPool[psycopg.Connection[Any]]] = {}
-        self._queries: dict[tuple[Any, ...], str] = {}
+        self._plans: dict[tuple[Any, ...], tuple[list[KeyGroup], list[FeatureView]]] = {}
 
     # reading
 
-    def get_online_features(self, *args: Any, **kwargs: Any) -> OnlineResponse:
-        response = super().get_online_features(*args, **kwargs)
-        return QuickOnlineResponse(response.proto, response._feature_types)
-
-    def online_read(
+    def get_online_features(
         self,
         config: RepoConfig,
-        table: FeatureView,
-        entity_keys: list[EntityKey],
-        requested_features: list[str] | None = None,
-    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        read = _view_read(config, table, requested_features)
-        values: dict[str, list[Value]] = {key.name: [] for key in read.table.keys}
-        for entity_key in entity_keys:
-            for name, value in zip(entity_key.join_keys, entity_key.entity_values, strict=True):
-                values[name].append(value)
-        [answer] = self._answers(config, [read], key_arrays(read.table, values))
-        return _as_rows(read, answer)
+        features: list[str] | FeatureService,
+        entity_rows: list[dict[str, Any]] | Mapping[str, Any],
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        include_feature_view_version_metadata: bool = False,
+    ) -> OnlineResponse:
+        """Stored features are answered from their columns; a request for more than that goes Feast's own way."""
+        columns = _as_columns(entity_rows)
+        is_plain = not include_feature_view_version_metadata and not getattr(features, "precompute_online", False)
+        if columns and is_plain and not _is_measured():
+            keys, views, key_names, on_demand_views, _, _, response = _prepare_entities_to_read_from_online_store(
+                registry, project, features, columns, full_feature_names
+            )
+            if not on_demand_views:
+                self._check_versioned_read_support(views)
+                plan = self._plan(config, views, key_names, tuple(keys), full_feature_names=full_feature_names)
+                return QuickOnlineResponse(response, self._answers(config, plan, keys))
+        return super().get_online_features(
+            config,
+            features,
+            entity_rows,
+            registry,
+            project,
+            full_feature_names,
+            include_feature_view_version_metadata,
+        )
 
     def _read_features_per_fv(
         self,
@@ -77,32 +93,77 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
         full_feature_names: bool,
         include_feature_view_version_metadata: bool,
     ) -> None:
-        """Fill Feast's response: one query for all views that are asked for the same keys."""
-        reads = [_view_read(config, view, features) for view, features in grouped_refs]
-        arrays = [
-            key_arrays(read.table, _get_table_entity_values(view, entity_name_to_join_key_map, join_key_values))
-            for read, (view, _) in zip(reads, grouped_refs, strict=True)
-        ]
-        answers: dict[int, Answer] = {}
-        for group in _same_keys(reads, arrays):
-            found = self._answers(config, [reads[i] for i in group], arrays[group[0]])
-            answers.update(zip(group, found, strict=True))
-        for i, (view, _) in enumerate(grouped_refs):
-            _fill(online_features_response, view, reads[i], answers[i], full_feature_names=full_feature_names)
+        """Fill the response on Feast's own way."""
+        columns = tuple(join_key_values)
+        plan = self._plan(
+            config, grouped_refs, entity_name_to_join_key_map, columns, full_feature_names=full_feature_names
+        )
+        answers = self._answers(config, plan, join_key_values)
+        for (view, _), answer in zip(grouped_refs, answers, strict=True):
+            add_features(online_features_response, answer)
             if include_feature_view_version_metadata:
                 _add_version(online_features_response, view)
 
-    def _answers(self, config: RepoConfig, reads: Sequence[ViewRead], arrays: list[list[Any]]) -> list[Answer]:
-        shape = tuple((read.table.path, read.features) for read in reads)
-        query = self._queries.get(shape)
-        if query is None:
-            query = self._queries[shape] = read_query(reads)
-        return split_answers(reads, self._fetch(config, query, arrays))
+    def online_read(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+        read = ViewRead.of(config, table, requested_features)
+        values: dict[str, list[Value]] = {key.name: [] for key in read.table.keys}
+        for entity_key in entity_keys:
+            for name, value in zip(entity_key.join_keys, entity_key.entity_values, strict=True):
+                values[name].append(value)
+        [answer] = self._answers(config, group_by_keys([read], [tuple(values)]), values)
+        return answer.rows()
+
+    async def get_online_features_async(self, *args: Any, **kwargs: Any) -> OnlineResponse:
+        """The same in a thread: the answers are those of `get_online_features`, and its pool is shared."""
+        return await asyncio.to_thread(self.get_online_features, *args, **kwargs)
+
+    async def online_read_async(self, *args: Any, **kwargs: Any) -> Any:
+        return await asyncio.to_thread(self.online_read, *args, **kwargs)
+
+    def _plan(
+        self,
+        config: RepoConfig,
+        grouped_refs: list[tuple[FeatureView, list[str]]],
+        key_names: dict[str, str],
+        columns: tuple[str, ...],
+        *,
+        full_feature_names: bool,
+    ) -> list[KeyGroup]:
+        """How to read these views for a request with these columns of keys; found once."""
+        shape = (full_feature_names, columns, *((id(view), *names) for view, names in grouped_refs))
+        known = self._plans.get(shape)
+        if known is None:
+            reads = [
+                ViewRead.of(config, view, names, full_feature_names=full_feature_names)
+                for view, names in grouped_refs
+            ]
+            views = [view for view, _ in grouped_refs]
+            asked = [_key_columns(read, view, key_names, columns) for read, view in zip(reads, views, strict=True)]
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            known = self._plans[shape] = (group_by_keys(reads, asked), views)  # held, so that their ids stay theirs
+        return known[0]
+
+    def _answers(self, config: RepoConfig, plan: list[KeyGroup], values: Mapping[str, list[Value]]) -> list[Answer]:
+        """One answer per view, in the order of the request."""
+        answers: dict[int, Answer] = {}
+        for group in plan:
+            rows = self._fetch(config, group.query, group.parameters(values))
+            answers.update(zip(group.places, split_answers(group.reads, rows), strict=True))
+        return [answers[place] for place in sorted(answers)]
 
     def _fetch(self, config: RepoConfig, query: str, parameters: list[list[Any]]) -> list[tuple[Any, ...]]:
         pool = self._pool(config)
         try:
             return _fetch_once(pool, query, parameters)
+        except psycopg.NotSupportedError:  # the table was given other types after this connection had prepared
+            return _fetch_once(pool, query, parameters, prepare=False)
         except psycopg.OperationalError:
             pool.check()  # the server went away: drop every dead connection, then ask again
             return _fetch_once(pool, query, parameters)
@@ -120,6 +181,9 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
             write_rows(connection, WideTable.of(config, table), data)
         if progress:
             progress(len(data))
+
+    async def online_write_batch_async(self, *args: Any, **kwargs: Any) -> None:
+        await asyncio.to_thread(self.online_write_batch, *args, **kwargs)
 
     def update(
         self,
@@ -170,48 +234,42 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
         return pool
 
 
-def _fetch_once(pool: Any, query: str, parameters: list[list[Any]]) -> list[tuple[Any, ...]]:
+def _fetch_once(pool: Any, query: str, parameters: list[list[Any]], *, prepare: bool = True) -> list[tuple[Any, ...]]:
     with pool.connection() as connection, connection.cursor(binary=True) as cursor:
-        cursor.execute(query, parameters, prepare=True)
+        try:
+            cursor.execute(query, parameters, prepare=prepare)
+        except psycopg.NotSupportedError:
+            connection.close()  # its statements are of old tables; the pool opens another
+            raise
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
 
-def _view_read(config: RepoConfig, view: FeatureView, names: list[str] | None) -> ViewRead:
-    table = WideTable.of(config, view)
-    features = {feature.name: feature for feature in table.features}
-    chosen = tuple(features[name] for name in names) if names else table.features
-    return ViewRead(table, chosen, getattr(view, "ttl", None))
+def _as_columns(entity_rows: list[dict[str, Any]] | Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The request by column; None when its rows do not fit each other, which Feast has words for."""
+    if not isinstance(entity_rows, list):
+        return entity_rows
+    names = entity_rows[0].keys() if entity_rows else ()
+    if any(row.keys() != names for row in entity_rows):
+        return None
+    return {name: [row[name] for row in entity_rows] for name in names}
 
 
-def _same_keys(reads: Sequence[ViewRead], arrays: Sequence[list[list[Any]]]) -> list[list[int]]:
-    """Positions of the views that ask for the same values of the same kind of key."""
-    groups: list[list[int]] = []
-    for i, read in enumerate(reads):
-        types = [key.codec.sql_type for key in read.table.keys]
-        for group in groups:
-            first = reads[group[0]].table.keys
-            if [key.codec.sql_type for key in first] == types and arrays[group[0]] == arrays[i]:
-                group.append(i)
-                break
-        else:
-            groups.append([i])
-    return groups
+def _is_measured() -> bool:
+    """Whether `feast serve` counts reads: Feast's own way does."""
+    metrics = sys.modules.get("feast.metrics")
+    return metrics is not None and bool(metrics._config.online_features)
 
 
-def _fill(
-    response: GetOnlineFeaturesResponse,
-    view: FeatureView,
-    read: ViewRead,
-    answer: Answer,
-    *,
-    full_feature_names: bool,
-) -> None:
-    prefix = f"{view.projection.name_to_use()}__" if full_feature_names else ""
-    response.metadata.feature_names.val.extend(prefix + feature.name for feature in read.features)
-    times = [_timestamp(event_time) for event_time in answer.event_times]
-    for values in answer.columns:
-        response.results.add(values=values, statuses=answer.statuses, event_timestamps=times)
+def _key_columns(
+    read: ViewRead, view: FeatureView, key_names: dict[str, str], columns: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The request's column for each key of the view's table."""
+    found = _get_table_entity_values(view, key_names, {column: column for column in columns})
+    missing = [key.name for key in read.table.keys if key.name not in found]
+    if missing:
+        raise KeyError(f"The entity rows lack {', '.join(missing)}, which {view.name} is looked up by.")
+    return tuple(found[key.name] for key in read.table.keys)
 
 
 def _add_version(response: GetOnlineFeaturesResponse, view: FeatureView) -> None:
@@ -219,23 +277,3 @@ def _add_version(response: GetOnlineFeaturesResponse, view: FeatureView) -> None
     if name not in [known.name for known in response.metadata.feature_view_metadata]:
         version = getattr(view, "current_version_number", 0) or 0
         response.metadata.feature_view_metadata.add(name=name, version=version)
-
-
-def _timestamp(microseconds: int | None) -> Timestamp:
-    if microseconds is None:
-        return Timestamp()
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=rest * 1000)
-
-
-def _as_rows(read: ViewRead, answer: Answer) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-    """What `online_read` returns: an expired row is like none."""
-    oldest = read.oldest
-    rows: list[tuple[datetime | None, dict[str, Value] | None]] = []
-    for i, event_time in enumerate(answer.event_times):
-        if event_time is None or (oldest is not None and event_time < oldest):
-            rows.append((None, None))
-            continue
-        values = {feature.name: column[i] for feature, column in zip(read.features, answer.columns, strict=True)}
-        rows.append((EPOCH + timedelta(microseconds=event_time), values))
-    return rows

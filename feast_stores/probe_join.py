@@ -1,6 +1,8 @@
 # ruff: noqa: S608 - identifiers are quoted, values travel as parameters
 """Point-in-time join by index probes inside PostgreSQL: best when few entity rows meet a large feature table."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from feast_stores.arrow_transfer import ArrowConnection, Column
@@ -31,33 +33,59 @@ def probe(
 
 def probe_query(source: FeatureSource, columns: dict[str, Column], entities: str, *, filter_created: bool) -> str:
     """One `lateral` probe per entity row: the newest row of its key that was known at its moment."""
-    outputs = ", ".join(
-        f"{columns[feature.column].expression} as {quote(feature.name)}" for feature in source.features
-    )
     names = ", ".join(f"newest.{quote(feature.name)}" for feature in source.features)
-    order = [source.event_time, source.created_time] if source.created_time else [source.event_time]
-    newest_first = ", ".join(f"source.{quote(column)} desc" for column in order)
+    probed = _newest_row(source, columns, f"entity.{MOMENT}", filter_created=filter_created)
     return f"""
         select {names}
         from {entities} as entity
-        left join lateral (
-            select {outputs}
-            from {source.relation} as source
-            where {" and ".join(_conditions(source, filter_created=filter_created))}
-            order by {newest_first}
-            limit 1
-        ) as newest on true
+        left join lateral ({probed}) as newest on true
         order by entity.{ROW}
     """
 
 
-def _conditions(source: FeatureSource, *, filter_created: bool) -> list[str]:
+def statement(
+    entity_query: str,
+    event_time: str,
+    sources: Sequence[tuple[FeatureSource, dict[str, Column]]],
+    *,
+    filter_created: bool,
+) -> str:
+    """The whole join as one statement, for a session in UTC that looks tables up where the store does."""
+    moment = f"entity.{quote(event_time)}::timestamptz"
+    outputs = ["entity.*"]
+    probes = []
+    for i, (source, columns) in enumerate(sources):
+        outputs += [f"view_{i}.{quote(feature.name)}" for feature in source.features]
+        probed = _newest_row(source, columns, moment, filter_created=filter_created)
+        probes.append(f"left join lateral ({probed}) as view_{i} on true")
+    return f"""
+        with entity as ({entity_query})
+        select {", ".join(outputs)}
+        from entity
+        {" ".join(probes)}
+    """
+
+
+def _newest_row(source: FeatureSource, columns: dict[str, Column], moment: str, *, filter_created: bool) -> str:
+    outputs = [f"{columns[feature.column].expression} as {quote(feature.name)}" for feature in source.features]
+    order = [source.event_time, source.created_time] if source.created_time else [source.event_time]
+    newest_first = ", ".join(f"source.{quote(column)} desc" for column in order)
+    return f"""
+            select {", ".join(outputs)}
+            from {source.relation} as source
+            where {" and ".join(_conditions(source, moment, filter_created=filter_created))}
+            order by {newest_first}
+            limit 1
+        """
+
+
+def _conditions(source: FeatureSource, moment: str, *, filter_created: bool) -> list[str]:
     event_time = f"source.{quote(source.event_time)}"
     conditions = [f"source.{quote(column)} = entity.{quote(key)}" for key, column in source.keys.items()]
-    conditions.append(f"{event_time} <= entity.{MOMENT}")
+    conditions.append(f"{event_time} <= {moment}")
     if source.ttl_seconds:
-        conditions.append(f"{event_time} >= entity.{MOMENT} - {source.ttl_seconds} * interval '1 second'")
+        conditions.append(f"{event_time} >= {moment} - {source.ttl_seconds} * interval '1 second'")
     if source.created_time:
         created_time = f"source.{quote(source.created_time)}"
-        conditions.append(f"{created_time} <= entity.{MOMENT}" if filter_created else f"{created_time} is not null")
+        conditions.append(f"{created_time} <= {moment}" if filter_created else f"{created_time} is not null")
     return conditions

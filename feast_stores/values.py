@@ -1,11 +1,11 @@
 """How Feast's values are kept in PostgreSQL: simple types as typed columns that people can read, others as bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from feast.protos.feast.types.Value_pb2 import Value
-from feast.type_map import NULL_TIMESTAMP_INT_VALUE
+from feast.type_map import NULL_TIMESTAMP_INT_VALUE, feast_value_type_to_python_type
 from feast.value_type import ValueType
 
 NULL = Value()
@@ -21,14 +21,19 @@ class Codec:
     read: str = "{}"  # the column in a select list
     write: str = "{}"  # a written parameter, or a source's column, as the column's value
     is_plain: bool = True  # the database can fill the column from a source column of the same meaning
+    is_python: bool = True  # what psycopg reads is what Feast's `to_dict` gives
 
 
-def _plain(sql_type: str, field: str, *, missing: Any = None, read: str = "{}", write: str = "{}") -> Codec:
+def _plain(sql_type: str, field: str) -> Codec:
+    return Codec(sql_type, _encoder(field), lambda found: Value(**{field: found}))
+
+
+def _encoder(field: str, *, missing: Any = None) -> Callable[[Any], Any]:
     def encode(value: Any) -> Any:
         found = getattr(value, field) if value.HasField(field) else None
         return None if found == missing else found
 
-    return Codec(sql_type, encode, lambda found: Value(**{field: found}), read, write)
+    return encode
 
 
 def _from_bytes(found: bytes) -> Any:
@@ -48,15 +53,17 @@ _PLAIN = {
     ValueType.STRING: _plain("text", "string_val"),
     ValueType.BYTES: _plain("bytea", "bytes_val"),
     # Feast's timestamps are whole seconds
-    ValueType.UNIX_TIMESTAMP: _plain(
+    ValueType.UNIX_TIMESTAMP: Codec(
         "timestamptz",
-        "unix_timestamp_val",
-        missing=NULL_TIMESTAMP_INT_VALUE,  # Feast's way from Arrow writes an absent time as this number
+        # Feast's way from Arrow writes an absent time as this number
+        _encoder("unix_timestamp_val", missing=NULL_TIMESTAMP_INT_VALUE),
+        lambda found: Value(unix_timestamp_val=found),
         read="trunc(extract(epoch from {}))::bigint",
         write="to_timestamp({})",
+        is_python=False,
     ),
 }
-_SERIALIZED = Codec("bytea", _to_bytes, _from_bytes, is_plain=False)
+_SERIALIZED = Codec("bytea", _to_bytes, _from_bytes, is_plain=False, is_python=False)
 
 
 @dataclass(frozen=True)
@@ -65,14 +72,21 @@ class ValueColumn:
 
     name: str
     codec: Codec
+    value_type: ValueType
 
     @classmethod
     def from_field(cls, field: Any) -> "ValueColumn":
         """From a Feast Field."""
-        return cls(field.name, _PLAIN.get(field.dtype.to_value_type(), _SERIALIZED))
+        value_type = field.dtype.to_value_type()
+        return cls(field.name, _PLAIN.get(value_type, _SERIALIZED), value_type)
 
+    def as_feast(self, found: Iterable[Any]) -> list[Any]:
+        """A column of a result as Feast's values."""
+        decode = self.codec.decode
+        return [NULL if item is None else decode(item) for item in found]
 
-def decode_column(codec: Codec, found: list[Any]) -> list[Any]:
-    """A column of a result as Feast's values."""
-    decode = codec.decode
-    return [NULL if item is None else decode(item) for item in found]
+    def as_python(self, found: Iterable[Any]) -> list[Any]:
+        """A column of a result as Feast's `to_dict` gives it."""
+        if self.codec.is_python:
+            return list(found)
+        return [feast_value_type_to_python_type(value, self.value_type) for value in self.as_feast(found)]

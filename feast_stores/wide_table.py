@@ -51,21 +51,23 @@ class WideTable:
         wanted = set(names)
         return tuple(feature for feature in self.features if feature.name in wanted)
 
+    def insert(self, rows: str, features: Sequence[ValueColumn]) -> str:
+        """Write `rows`, a query of keys, features and both times with one row per key, of which none is stored."""
+        columns = [*(quote(column.name) for column in (*self.keys, *features)), EVENT_TIME, CREATED_TIME]
+        return f"insert into {self.path} as stored ({', '.join(columns)}) {rows}"
+
     def upsert(self, rows: str, features: Sequence[ValueColumn]) -> str:
-        """Write `rows`, a query of keys, features and both times with one row per key.
+        """As `insert`, into what is stored.
 
         An older row never replaces a newer one; between equal event times the later written wins, and a row that
         would change nothing is not touched.
         """
-        values = [quote(feature.name) for feature in features]
-        columns = [*(quote(key.name) for key in self.keys), *values, EVENT_TIME, CREATED_TIME]
-        changed = [*values, EVENT_TIME, CREATED_TIME]
+        changed = [*(quote(feature.name) for feature in features), EVENT_TIME, CREATED_TIME]
         updates = ", ".join(f"{column} = excluded.{column}" for column in changed)
         old = ", ".join(f"stored.{column}" for column in changed)
         new = ", ".join(f"excluded.{column}" for column in changed)
         return f"""
-            insert into {self.path} as stored ({", ".join(columns)})
-            {rows}
+            {self.insert(rows, features)}
             on conflict ({", ".join(quote(key.name) for key in self.keys)}) do update set {updates}
             where (
                     excluded.{EVENT_TIME} > stored.{EVENT_TIME}
@@ -74,6 +76,13 @@ class WideTable:
                 )
                 and ({old}) is distinct from ({new})
         """  # nosec B608 - identifiers are quoted, values travel as parameters
+
+    def lock_if_empty(self, connection: psycopg.Connection[Any]) -> bool:
+        """Whether the table is empty, and stays so for other writers while the transaction lasts; readers go on."""
+        if not self._is_empty(connection):
+            return False
+        connection.execute(f"lock table {self.path} in share row exclusive mode")
+        return self._is_empty(connection)
 
     def create_or_alter(self, connection: psycopg.Connection[Any]) -> None:
         """Bring the table to the view's definition: values of unchanged features stay."""
@@ -103,6 +112,9 @@ class WideTable:
         columns += [f"{EVENT_TIME} timestamptz not null", f"{CREATED_TIME} timestamptz"]
         keys = ", ".join(quote(key.name) for key in self.keys)
         return f"create table {self.path} ({', '.join(columns)}, primary key ({keys}))"
+
+    def _is_empty(self, connection: psycopg.Connection[Any]) -> bool:
+        return connection.execute(f"select from {self.path} limit 1").fetchone() is None
 
     def _found_columns(self, connection: psycopg.Connection[Any]) -> dict[str, str]:
         """The stored table's columns and types by the names used here; empty when there is no table."""

@@ -13,6 +13,7 @@ from common.errors import FeatureStoreError
 MANIFEST = Path(__file__).resolve().parent.parent / "dbt_project" / "target" / "manifest.json"
 
 TIME_COLUMNS = ("event_timestamp", "created_timestamp")
+TIME_TYPE = "timestamp with time zone"
 
 FEAST_TYPES: Mapping[str, FeastType] = {
     "boolean": Bool,
@@ -22,7 +23,7 @@ FEAST_TYPES: Mapping[str, FeastType] = {
     "real": Float32,
     "double precision": Float64,
     "text": String,
-    "timestamp with time zone": UnixTimestamp,
+    TIME_TYPE: UnixTimestamp,
 }
 
 
@@ -113,8 +114,8 @@ def _feature_model(node: Mapping[str, Any]) -> FeatureModel:
         name=name,
         # dbt builds in build_<schema> and publishes to <schema>: dbt_project/macros/publish.sql
         table=f"{node['schema'].removeprefix('build_')}.{node['alias']}",
-        description=node["description"].strip(),
-        key=Feature(key["name"], key["data_type"], key["description"].strip(), {}),
+        description=_one_line(node["description"]),
+        key=Feature(key["name"], key["data_type"], _one_line(key["description"]), {}),
         features=tuple(_feature(name, column) for column in columns),
     )
 
@@ -126,4 +127,9 @@ def _feature(model: str, column: Mapping[str, Any]) -> Feature:
     if absent:
         raise FeatureStoreError(f"Column {column['name']} of {model} has no {' and no '.join(absent)} in its YAML.")
     tags = {key: str(meta[key]) for key in ("family", "sentence", "sentence_null", "model_input") if key in meta}
-    return Feature(column["name"], column["data_type"], column["description"].strip(), tags)
+    return Feature(column["name"], column["data_type"], _one_line(column["description"]), tags)
+
+
+def _one_line(text: str) -> str:
+    """A description as one line: dbt's docs blocks bring their line breaks along."""
+    return " ".join(text.split())

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import copy
 import hashlib
 import io
 import logging
@@ -19,6 +20,7 @@ from common import cli, database
 from common.logs import configure_logging
 from common.settings import load_settings
 from feature_repo.manifest import MANIFEST, FeatureModel, load_feature_models
+from feature_repo.service_columns import refuse_broken_services, service_columns, write_service_columns
 from feature_repo.views import feast_objects
 
 logger = logging.getLogger(__name__)
@@ -51,8 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     store = FeatureStore(str(REPOSITORY))
     models = load_feature_models(options.manifest)
-    apply(store, models)
+    promised = service_columns(models)
     with database.connect(store.config.offline_store.connection, autocommit=True) as connection:
+        refuse_broken_services(connection, promised)
+        apply(store, models)
+        write_service_columns(connection, promised)
         connection.execute(BOOKS)
         for model in models:
             publish(store, connection, model, even_if_unchanged=options.all)
@@ -66,8 +71,26 @@ def apply(store: FeatureStore, models: Sequence[FeatureModel]) -> None:
     names = {item.name for item in wanted}
     registered = [*store.list_feature_services(), *store.list_feature_views()]
     gone = [item for item in registered if item.name not in names]
+    widen_online_tables(store, [item for item in wanted if isinstance(item, FeatureView)])
     store.apply(wanted, objects_to_delete=gone, partial=False)
     logger.info("applied objects=%d removed=%d seconds=%.1f", len(wanted), len(gone), time.monotonic() - started)
+
+
+def widen_online_tables(store: FeatureStore, wanted: Sequence[FeatureView]) -> None:
+    """Add the columns of new features online, before they are registered.
+
+    Feast registers first and changes the tables last: killed between the two, its services would name columns that
+    no table has, and no film could be read.
+    """
+    registered = {view.name: view for view in store.list_feature_views()}
+    wider = []
+    for view in wanted:
+        if view.name in registered:
+            both = copy.copy(registered[view.name])
+            names = {field.name for field in both.features}
+            both.features = [*both.features, *(field for field in view.features if field.name not in names)]
+            wider.append(both)
+    store._get_provider().online_store.update(store.config, [], wider, [], [], partial=True)
 
 
 def publish(

@@ -39,6 +39,7 @@ insert into wanted_grants values
     ('bechdel_ingest', 'raw', null, 'select, insert, update, delete'),
     ('bechdel_dbt', 'raw', null, 'select'),
     ('bechdel_dbt', 'serving', null, 'select'),  -- monitoring marts over the prediction log
+    ('bechdel_dbt', 'online', null, 'select'),  -- which columns registered services read: macros/promises.sql
     ('bechdel_feast', 'features', null, 'select'),
     ('bechdel_training', 'features', null, 'select'),
     ('bechdel_training', 'feast', null, 'select'),
@@ -47,6 +48,7 @@ insert into wanted_grants values
     ('bechdel_serving', 'online', null, 'select'),
     ('bechdel_serving', 'features', null, 'select'),  -- the known rating beside the prediction
     ('bechdel_serving', 'live', null, 'select'),
+    ('bechdel_serving', 'staging', null, 'select'),  -- casts for the page
     ('bechdel_serving', 'marts', null, 'select'),
     ('bechdel_serving', 'monitoring', null, 'select'),
     ('bechdel_serving', 'raw', '{tmdb_movies}', 'select, insert, update, delete'),  -- live answers land and expire

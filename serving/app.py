@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from flask import Flask, Response, g, request
@@ -158,12 +159,12 @@ def _add_request_log(app: Flask, parts: Services) -> None:
         parts.metrics.requests.labels(endpoint, method, response.status_code).inc()
         parts.metrics.latency.labels(endpoint).observe(seconds)
         response.headers["X-Request-ID"] = g.get("request_id", "")
-        logger.debug(
-            "request id=%s method=%s path=%s status=%d seconds=%.4f",
+        logger.info(
+            "request id=%s method=%s path=%s status=%d ms=%.1f",
             g.get("request_id"),
-            request.method,
-            request.path,
+            method,
+            quote(request.path),  # a line stays one line; what was asked after `?` stays out
             response.status_code,
-            seconds,
+            1000 * seconds,
         )
         return response

@@ -26,6 +26,7 @@ LAYOUT = "2"  # of the kept folders; another one is fetched again
 POLL_SECONDS = 3.0
 RETRY_REFUSED_SECONDS = 60.0
 NO_MODEL = "No model yet. Run: make train-model"
+LOADING = "The model is being loaded. Try again in a few seconds."
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class MlflowRegistry:
 
             environment_variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(1)
             environment_variables.MLFLOW_HTTP_REQUEST_TIMEOUT.set(10)
+            environment_variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
             set_tracking_uri(self._tracking_uri)
             self._client = MlflowClient(self._tracking_uri)
         return self._client
@@ -154,6 +156,7 @@ class ChampionWatcher:
         self._champion: Champion | None = None
         self._refused: tuple[ModelVersion, float] | None = None
         self._stopped = threading.Event()
+        self._is_loading = True
         self.state = WatchState()
 
     def current(self) -> Champion:
@@ -167,6 +170,10 @@ class ChampionWatcher:
             return champion
         if self.state.refused:
             raise ModelNotReadyError(f"{NO_MODEL} ({self.state.refused})")
+        if self._is_loading:
+            raise ModelNotReadyError(LOADING)
+        if self.state.registry_problem:
+            raise ModelNotReadyError(f"No model is loaded: {self.state.registry_problem}. Check it: make status")
         raise ModelNotReadyError(NO_MODEL)
 
     @property
@@ -189,13 +196,18 @@ class ChampionWatcher:
             found = self._registry.find_champion()
         except Exception as error:  # noqa: BLE001 - whatever MLflow raises, the old champion stays
             self._note_registry_problem(error)
-            return
+        else:
+            self._follow(found)
+        self._is_loading = False
+
+    def _follow(self, found: ModelVersion | None) -> None:
         self.state = WatchState(refused=self.state.refused, looked_at=datetime.now(UTC))
         if found is None:
             if self._champion is not None:
                 logger.warning("champion gone: no version of %s bears the alias %s", MODEL_NAME, ALIAS)
             self._champion = None
         elif self._is_news(found):
+            self._is_loading = self._champion is None
             self._adopt(found)
 
     def load_kept(self) -> None:

@@ -1,13 +1,16 @@
 """PostgreSQL for the server: a pool that opens when first needed and recovers when the server comes back."""
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.numeric import Int8
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from common.database import address
@@ -16,9 +19,13 @@ from common.errors import DatabaseError, FeatureStoreError
 Row = dict[str, Any]
 # jit: compiling costs a one-film query 100 times what it saves. Generic plans: planning the live views takes 20 ms,
 # running them for one film 1 ms.
-SESSION = "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c statement_timeout=8000"
+SESSION = "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c statement_timeout=5000"
+CONNECTIONS = 8  # of a process: more than the cores can use; who finds none free waits for a few milliseconds
+READY_CONNECTIONS = 2
 WAIT_SECONDS = 3.0
 IDLE_SECONDS = 1.0
+PATIENCE_SECONDS = 6.0  # a server that is stopped or cut off keeps none of its own timeouts
+PAUSE_SECONDS = 3.0  # nobody waits for such a server again for so long
 
 
 class _Connection(psycopg.Connection[Row]):
@@ -27,14 +34,39 @@ class _Connection(psycopg.Connection[Row]):
     answered_at = 0.0
 
 
-def _check_when_idle(connection: psycopg.Connection[Row]) -> None:
-    """Ask a connection that rested whether it still lives; asking each time costs as much as the query."""
-    now = time.monotonic()
-    if isinstance(connection, _Connection) and now - connection.answered_at < IDLE_SECONDS:
-        return
-    ConnectionPool.check_connection(connection)
-    if isinstance(connection, _Connection):
-        connection.answered_at = now
+class _Watchdog:
+    """Cuts off connections that have not answered in time; whoever waits for one then gets its error."""
+
+    def __init__(self) -> None:
+        self._deadlines: dict[int, float] = {}  # by file descriptor
+        self._lock = threading.Lock()
+        self._is_started = False
+        self.bit_at = float("-inf")
+
+    @contextmanager
+    def watch(self, connection: psycopg.Connection[Row]) -> Iterator[None]:
+        """Give a connection PATIENCE_SECONDS for what is done inside."""
+        descriptor = connection.fileno()
+        with self._lock:
+            self._deadlines[descriptor] = time.monotonic() + PATIENCE_SECONDS
+            if not self._is_started:
+                self._is_started = True
+                threading.Thread(target=self._run, name="database-watchdog", daemon=True).start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._deadlines.pop(descriptor, None)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(0.5)
+            with self._lock:
+                for descriptor, deadline in self._deadlines.items():
+                    if time.monotonic() > deadline:
+                        self.bit_at = time.monotonic()
+                        with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as line:
+                            line.shutdown(socket.SHUT_RDWR)
 
 
 class Database:
@@ -42,14 +74,16 @@ class Database:
 
     Args:
         url: a PostgreSQL URL.
-        connections: at most so many at a time; as many as there are request threads.
+        connections: at most so many at a time.
     """
 
-    def __init__(self, url: str, connections: int = 16) -> None:
+    def __init__(self, url: str, connections: int = CONNECTIONS) -> None:
         self._url = url
         self._connections = connections
         self._pool: ConnectionPool[psycopg.Connection[Row]] | None = None
         self._lock = threading.Lock()
+        self._planned_query: str | None = None
+        self._watchdog = _Watchdog()
 
     def fetch(self, query: str, parameters: Sequence[Any] | None = None) -> list[Row]:
         """Run one statement and return its rows.
@@ -58,23 +92,42 @@ class Database:
             DatabaseError: the server is away or too slow.
             FeatureStoreError: a table or view does not exist yet.
         """
-        with self._translated(), self._open_pool().connection(timeout=WAIT_SECONDS) as connection:
+        with self._borrow() as connection:
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
-        """Run one prepared query for each key, all in one round trip, and return their rows together.
+        """Run a prepared query for all keys at once: planning it takes longer than running it.
 
         Args:
-            query: takes its key as `%(key)s`.
+            query: takes its keys as the array `%(keys)s`.
 
         Raises:
             DatabaseError, FeatureStoreError: as `fetch()`.
         """
-        with self._translated(), self._open_pool().connection(timeout=WAIT_SECONDS) as connection:
-            with connection.pipeline():
-                cursors = [connection.execute(query, {"key": key}, prepare=True) for key in keys]
-            return [row for cursor in cursors for row in cursor.fetchall()]
+        with self._borrow() as connection:
+            return connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()
+
+    def plan(self, query: str) -> None:
+        """Let a query of `fetch_for_each()` be planned on every connection, those of today and those to come.
+
+        Raises:
+            DatabaseError, FeatureStoreError: as `fetch()`.
+        """
+        self._planned_query = query
+        with self._translated(), ExitStack() as stack:
+            pool = self._open_pool()
+            for _ in range(pool.min_size):
+                self._plan(stack.enter_context(pool.connection(timeout=WAIT_SECONDS)))
+
+    def _plan(self, connection: psycopg.Connection[Row]) -> None:
+        if self._planned_query is not None:
+            connection.execute(self._planned_query, {"keys": bigints([0])}, prepare=True)
+
+    def _configure(self, connection: psycopg.Connection[Row]) -> None:
+        """A new connection is ready for requests; where the views are missing, the request will say so."""
+        with suppress(psycopg.errors.ProgrammingError):
+            self._plan(connection)
 
     @contextmanager
     def rehearse(self) -> Iterator["Rehearsal"]:
@@ -83,13 +136,35 @@ class Database:
         Raises:
             DatabaseError, FeatureStoreError: as `fetch()`.
         """
-        with (
-            self._translated(),
-            self._open_pool().connection(timeout=WAIT_SECONDS) as connection,
-            connection.transaction(force_rollback=True),
-        ):
+        with self._borrow() as connection, connection.transaction(force_rollback=True):
             connection.execute("set local lock_timeout = '2s'")
             yield Rehearsal(connection)
+
+    @contextmanager
+    def _borrow(self) -> Iterator[psycopg.Connection[Row]]:
+        """A connection of the pool that is cut off when it does not answer, with errors as ours."""
+        if time.monotonic() - self._watchdog.bit_at < PAUSE_SECONDS:
+            raise self._silent()
+        pool = self._open_pool()
+        with (
+            self._translated(),
+            pool.connection(timeout=WAIT_SECONDS) as connection,
+            self._watchdog.watch(connection),
+        ):
+            yield connection
+
+    def _check_when_idle(self, connection: psycopg.Connection[Row]) -> None:
+        """Ask a connection that rested whether it still lives; asking each time costs as much as the query."""
+        now = time.monotonic()
+        if isinstance(connection, _Connection) and now - connection.answered_at < IDLE_SECONDS:
+            return
+        with self._watchdog.watch(connection):
+            ConnectionPool.check_connection(connection)
+        if isinstance(connection, _Connection):
+            connection.answered_at = now
+
+    def _silent(self) -> DatabaseError:
+        return DatabaseError(f"PostgreSQL at {address(self._url)} does not answer. Start it with `make up`.")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -101,9 +176,7 @@ class Database:
                 f"The feature tables are not built yet ({e.diag.message_primary}). Run: make up"
             ) from e
         except PoolTimeout as error:
-            raise DatabaseError(
-                f"PostgreSQL at {address(self._url)} does not answer. Start it with `make up`."
-            ) from error
+            raise self._silent() from error
         except psycopg.Error as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DatabaseError(f"PostgreSQL at {address(self._url)} refused a query ({reason}).") from error
@@ -121,15 +194,21 @@ class Database:
                 self._pool = ConnectionPool(
                     self._url,
                     connection_class=_Connection,
-                    min_size=1,
+                    min_size=min(READY_CONNECTIONS, self._connections),
                     max_size=self._connections,
                     kwargs={"options": SESSION, "autocommit": True, "row_factory": dict_row, "connect_timeout": 3},
-                    check=_check_when_idle,
+                    configure=self._configure,
+                    check=self._check_when_idle,
                     reconnect_timeout=20,
                     open=True,
                     name="serving",
                 )
             return self._pool
+
+
+def bigints(numbers: Sequence[int]) -> list[Int8]:
+    """Numbers as bigint whatever their size: psycopg sends small ones as other types, and plans each type anew."""
+    return [Int8(number) for number in numbers]
 
 
 class Rehearsal:
@@ -145,4 +224,4 @@ class Rehearsal:
 
     def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
         """As `Database.fetch_for_each()`, seeing what was changed before."""
-        return [row for key in keys for row in self._connection.execute(query, {"key": key}).fetchall()]
+        return self._connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()

@@ -40,10 +40,12 @@ def explain(
         values: the film's feature values by name.
         contributions: shares in the log-odds of passing, in the order of `features`; more may follow.
     """
-    ranked = sorted(zip(features.values(), contributions, strict=False), key=lambda pair: abs(pair[1]), reverse=True)
+    pairs = zip(features.values(), contributions, strict=False)
+    strong = [pair for pair in pairs if abs(pair[1]) >= MIN_CONTRIBUTION]
+    strong.sort(key=lambda pair: abs(pair[1]), reverse=True)
     reasons: dict[str, Reason] = {}
-    for info, contribution in ranked:
-        if abs(contribution) < MIN_CONTRIBUTION or len(reasons) == MAX_REASONS:
+    for info, contribution in strong:
+        if len(reasons) == MAX_REASONS:
             break
         text = describe(info, values)
         value = _cut(plain_value(values.get(info.name)))

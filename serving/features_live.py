@@ -1,20 +1,20 @@
-"""Features of films as TMDB describes them now: one query a film over dbt's `live.live_movie_*` views.
+"""Features of films as TMDB describes them now: one query over dbt's `live.live_movie_*` views.
 
 Nothing is computed here. The views use the same macros as the tables that the model learned from.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from psycopg import sql
 
-from common.errors import FeatureStoreError
+from common.errors import FeatureStoreError, PlatformError
 from serving.database import Database
 
 FeatureRow = Mapping[str, Any]
-SHARE_FROM_FILMS = 16  # a film takes PostgreSQL 2 ms
+SHARE_FROM_FILMS = 16  # a film takes PostgreSQL 0.3 ms
 
 
 class LiveFeatures:
@@ -23,7 +23,6 @@ class LiveFeatures:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries: dict[tuple[str, ...], str] = {}
-        self._lock = threading.Lock()
 
     def read(self, tmdb_ids: Sequence[int], feature_names: tuple[str, ...]) -> dict[int, FeatureRow]:
         """Feature values by film; a film whose answer has not landed is absent, a value may be None.
@@ -31,15 +30,24 @@ class LiveFeatures:
         Raises:
             FeatureStoreError: the views are missing, or lack a feature of the model.
         """
-        query = self._queries.get(feature_names)
-        if query is None:
-            query = self._queries[feature_names] = self._build_query(feature_names)
+        query = self._query(feature_names)
         try:
             rows = self._fetch(query, tmdb_ids)
         except FeatureStoreError:
             self._queries.pop(feature_names, None)  # the views have been built anew with other columns
             raise
         return {row.pop("movie_id"): row for row in rows}
+
+    def warm_up(self, feature_names: tuple[str, ...]) -> None:
+        """Plan the query before a request does: it takes longer than running it; a request tells what failed."""
+        with suppress(PlatformError):
+            self._database.plan(self._query(feature_names))
+
+    def _query(self, feature_names: tuple[str, ...]) -> str:
+        query = self._queries.get(feature_names)
+        if query is None:
+            query = self._queries[feature_names] = self._build_query(feature_names)
+        return query
 
     def _fetch(self, query: str, tmdb_ids: Sequence[int]) -> list[dict[str, Any]]:
         """The films' rows; many films are shared among two connections, so that PostgreSQL uses two cores."""
@@ -68,24 +76,33 @@ class LiveFeatures:
         views: dict[str, list[str]] = {}
         for row in columns:
             views.setdefault(row["table_name"], []).append(row["column_name"])
-        return _one_film_query(views)
+        return _films_query(views)
 
 
-def _one_film_query(views: Mapping[str, Sequence[str]]) -> str:
-    """The features of one film from all views.
+def _films_query(views: Mapping[str, Sequence[str]]) -> str:
+    """The features of the films `%(keys)s` from all views.
 
-    The key stands in each view's own condition: through a join or `any(...)` PostgreSQL computes the view for every
-    film first (65 ms to 2 s instead of 1 ms, measured on 7,000 films).
+    Each film goes through the views alone, and its key stands in each view's own condition: through a plain join or
+    `any(...)` PostgreSQL reads the film list of every film first (65 ms to 2 s instead of 1 ms, measured on 7,000
+    films). `offset 0` keeps the planner from turning this into such a join. One statement for a hundred films takes
+    a third of the time of a hundred statements: PostgreSQL sets up its plan once.
     """
-    selected: list[sql.Composable] = [sql.SQL("landed.tmdb_id as movie_id")]
+    selected: list[sql.Composable] = [sql.SQL("asked.movie_id")]
     joins: list[sql.Composable] = []
     for view, columns in views.items():
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        joins.append(
-            sql.SQL(
-                "left join (select {names} from {view} where movie_id = %(key)s::bigint) as {alias} on true"
-            ).format(names=names, view=sql.Identifier("live", view), alias=sql.Identifier(view))
-        )
+        one_view = sql.SQL("left join (select {} from {} where movie_id = asked.movie_id) as {} on true")
+        joins.append(one_view.format(names, sql.Identifier("live", view), sql.Identifier(view)))
         selected += [sql.Identifier(view, column) for column in columns]
-    query = sql.SQL("select {selected} from raw.tmdb_movies as landed {joins} where landed.tmdb_id = %(key)s::bigint")
+    query = sql.SQL(
+        """
+        select film.*
+        from unnest(%(keys)s::bigint[]) as asked (movie_id)
+        cross join lateral (
+            select {selected} from raw.tmdb_movies as landed {joins}
+            where landed.tmdb_id = asked.movie_id
+            offset 0
+        ) as film
+        """
+    )
     return query.format(selected=sql.SQL(", ").join(selected), joins=sql.SQL(" ").join(joins)).as_string(None)

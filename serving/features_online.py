@@ -23,9 +23,9 @@ class OnlineFeatures:
         self._lock = threading.Lock()
 
     def warm_up(self, service: str) -> None:
-        """Import Feast and read the service before a request needs them; a request will tell what failed."""
+        """Import Feast, read the service and ask the store once before a request does; it will tell what failed."""
         with contextlib.suppress(FeatureStoreError):
-            self._service(service)
+            self.read([0], service)
 
     def read(self, tmdb_ids: Sequence[int], service: str) -> dict[int, FeatureRow]:
         """Feature values by film; a film that was never materialized is absent, a value may be None.

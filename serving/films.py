@@ -15,7 +15,7 @@ from common.errors import (
 )
 from common.tmdb import Candidate, Deadline, Match, TmdbClient, match_title, split_year
 from common.tmdb.titles import read_year, search_key
-from serving.database import Database, Row
+from serving.database import Database, Row, bigints
 from serving.schemas import ByImdbId, ByTitle, ByTmdbId
 
 MAX_CANDIDATES = 20
@@ -59,7 +59,7 @@ class Catalogue:
             left join features.lbl_movie_bechdel_rating as labels using (movie_id)
             where movies.movie_id = any(%s::bigint[])
             """,  # noqa: S608 - a constant
-            [list(tmdb_ids)],
+            [bigints(tmdb_ids)],
         )
         return {row["movie_id"]: _read_film(row) for row in rows}
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from psycopg.types.json import Jsonb
 
-from serving.database import Database
+from serving.database import Database, Row, bigints
 
 FRESH = timedelta(days=1)
 
@@ -40,14 +40,20 @@ class Landed:
         return self.source == "api" and datetime.now(UTC) - self.fetched_at < FRESH
 
 
+# one pass over the payload: it is compressed on disk, and every `payload -> 'key'` would unpack it again
 _COLUMNS = """
     landed.tmdb_id, landed.source, landed.is_synthetic, landed.payload_hash, landed.fetched_at, landed.loaded_at,
-    landed.payload ? 'credits' as has_credits,
-    jsonb_build_object(
-        'id', landed.tmdb_id, 'title', landed.payload -> 'title',
-        'original_title', landed.payload -> 'original_title',
-        'imdb_id', landed.payload -> 'imdb_id', 'release_date', landed.payload -> 'release_date',
-        'poster_path', landed.payload -> 'poster_path'
+    (
+        select jsonb_build_object(
+            'id', landed.tmdb_id, 'title', film.title, 'original_title', film.original_title,
+            'imdb_id', film.imdb_id, 'release_date', film.release_date, 'poster_path', film.poster_path,
+            'has_credits', film.credits is not null
+        )
+        from jsonb_to_record(
+            case when jsonb_typeof(landed.payload) = 'object' then landed.payload else '{}' end
+        ) as film (
+            title jsonb, original_title jsonb, imdb_id jsonb, release_date jsonb, poster_path jsonb, credits jsonb
+        )
     ) as facts
 """
 
@@ -62,9 +68,9 @@ class Landing:
         """The landed answers among these ids."""
         rows = self._database.fetch(
             f"select {_COLUMNS} from raw.tmdb_movies as landed where landed.tmdb_id = any(%s::bigint[])",  # noqa: S608 - a constant
-            [list(tmdb_ids)],
+            [bigints(tmdb_ids)],
         )
-        return {row["tmdb_id"]: Landed(**row) for row in rows}
+        return {row["tmdb_id"]: _read_landed(row) for row in rows}
 
     def land(self, payload: dict[str, Any]) -> Landed:
         """Keep an answer, return it as it lies. One without credits does not erase the credits of an earlier one."""
@@ -94,7 +100,7 @@ class Landing:
             """,  # noqa: S608 - a constant
             [payload["id"], Jsonb(payload, dumps=orjson.dumps), hashlib.sha256(data).hexdigest()],
         )
-        return Landed(**row)
+        return _read_landed(row)
 
     def expire(self, age: timedelta) -> int:
         """Delete TMDB's answers that are older; returns how many. Files that were loaded are not TMDB's answers."""
@@ -102,6 +108,10 @@ class Landing:
             "delete from raw.tmdb_movies where source = 'api' and fetched_at < now() - %s returning 1 as gone", [age]
         )
         return len(rows)
+
+
+def _read_landed(row: Row) -> Landed:
+    return Landed(**row, has_credits=row["facts"].pop("has_credits"))
 
 
 def _without_nul(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from common.errors import MovieNotFoundError, PlatformError, TmdbError
+from common.errors import MovieNotFoundError, PlatformError
 from common.sentences import plain_value
 from common.tmdb import Deadline, TmdbClient
 from serving.champion import Champion, ChampionWatcher
@@ -118,7 +118,7 @@ class Predictor:
         champion = self._champions.current()
         deadline, clock = Deadline(seconds), StageClock(self._metrics)
         with clock("resolve"):
-            found = self._for_each(queries, lambda query: self._finder.resolve(query, deadline))
+            found = self._resolve(queries, deadline)
         tmdb_ids = list(dict.fromkeys(item for item in found if isinstance(item, int)))
         subjects = self._look_up(tmdb_ids, deadline, clock)
         scorings = self._score(subjects, champion, clock)
@@ -138,6 +138,15 @@ class Predictor:
         return MovieAnswer(movie=movie_facts(subject.film), known_rating=known_rating(subject.film))
 
     # -- films ---------------------------------------------------------------------------------------------------
+
+    def _resolve(self, queries: Sequence[Query], deadline: Deadline) -> list[int | PlatformError]:
+        """The TMDB id of each film that is meant; whoever gave it is not looked up."""
+        found: list[Any] = [query.tmdb_id if isinstance(query, ByTmdbId) else None for query in queries]
+        named = [position for position, tmdb_id in enumerate(found) if tmdb_id is None]
+        looked_up = self._for_each(named, lambda position: self._finder.resolve(queries[position], deadline))
+        for position, result in zip(named, looked_up, strict=True):
+            found[position] = result
+        return found
 
     def _look_up(
         self, tmdb_ids: Sequence[int], deadline: Deadline, clock: StageClock
@@ -334,11 +343,7 @@ class Predictor:
         def guarded(item: Any) -> Any:
             try:
                 return call(item)
-            except (MovieNotFoundError, TmdbError) as error:
-                return error
             except PlatformError as error:
-                if len(items) == 1:
-                    raise
                 return error
 
         if len(items) < 2:
@@ -398,7 +403,8 @@ def _key(subject: Subject, champion: Champion, published_at: datetime | None) ->
 def _vector(champion: Champion, values: FeatureRow) -> bytes:
     """Feature values by name for the log; texts stay where they are, in the catalogue and the landing table."""
     features = champion.scorer.features.values()
-    return orjson.dumps({info.name: plain_value(values[info.name]) for info in features if info.kind != "text"})
+    vector = {info.name: values[info.name] for info in features if info.kind != "text"}
+    return orjson.dumps(vector, default=plain_value, option=orjson.OPT_SERIALIZE_NUMPY)  # nan becomes null
 
 
 def _degraded(scoring: Scoring) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.environment import export
 from common.settings import ROOT, Settings
-from common.tmdb import TmdbClient
+from common.tmdb import Deadline, TmdbClient
 from serving.champion import Champion, ChampionWatcher, MlflowRegistry
 from serving.database import Database
 from serving.features_live import LiveFeatures
@@ -21,6 +21,7 @@ from serving.prediction_log import PredictionLog
 
 TMDB_REQUESTS_PER_SECOND = 20
 TMDB_CONNECTIONS = 10
+WARM_SECONDS = 20.0  # a database that hangs must not keep a champion from answering
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,26 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
     """
     export(settings)  # Feast and MLflow read the environment, not .env
     metrics = Metrics(metrics_folder(settings) if workers > 1 else None)
-    database = Database(settings.database_url, settings.serving_threads)
+    database = Database(settings.database_url)
     log = PredictionLog(database, metrics)
     online = OnlineFeatures(ROOT / "feature_repo")
     tmdb = make_tmdb(settings, workers)
     catalogue = Catalogue(database)
+    live = LiveFeatures(database)
 
     def prepare(champion: Champion) -> None:
+        """All that would make the first film after a start wait for seconds: Feast's import, plans, connections."""
         metrics.note_champion(champion.version.version, champion.loaded_at.timestamp())
-        service = champion.scorer.feature_service
-        threading.Thread(target=online.warm_up, args=[service], name="feast", daemon=True).start()
+        scorer = champion.scorer
+        steps = (
+            threading.Thread(target=online.warm_up, args=[scorer.feature_service], name="feast", daemon=True),
+            threading.Thread(target=live.warm_up, args=[scorer.feature_names], name="plan", daemon=True),
+        )
+        for step in steps:
+            step.start()
+        deadline = Deadline(WARM_SECONDS)
+        for step in steps:
+            step.join(deadline.remaining)
 
     champions = ChampionWatcher(
         MlflowRegistry(settings.tracking_uri),
@@ -67,7 +78,7 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
         champions=champions,
         catalogue=catalogue,
         landing=Landing(database),
-        live=LiveFeatures(database),
+        live=live,
         online=online,
         tmdb=tmdb,
         metrics=metrics,

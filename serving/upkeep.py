@@ -1,9 +1,12 @@
 """Jobs beside the server: fetch TMDB's answers for the whole catalogue, and delete what may not be kept longer."""
 
 import logging
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from common.errors import MovieNotFoundError, TmdbCredentialError, TmdbError, TmdbNotConfiguredError
@@ -18,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 KEEP = timedelta(days=180)  # TMDB's terms of 2023-10-20, section 1.C: not longer than 6 months
 FETCH_SECONDS = 60.0
+SECONDS_BETWEEN_LINES = 5.0
 
 _WITHOUT_FRESH_ANSWER = """
     select movies.movie_id
@@ -73,17 +77,30 @@ def fetch_all(tmdb_ids: list[int], tmdb: TmdbClient, landing: Landing) -> tuple[
         return "fetched"
 
     counts = {"fetched": 0, "gone": 0, "failed": 0}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ThreadPoolExecutor(TMDB_CONNECTIONS) as pool, Progress(*columns) as progress:
+    with ThreadPoolExecutor(TMDB_CONNECTIONS) as pool:
         try:
-            for result in progress.track(
-                pool.map(fetch, tmdb_ids), total=len(tmdb_ids), description="films from TMDB"
-            ):
+            for result in _shown(pool.map(fetch, tmdb_ids), len(tmdb_ids)):
                 counts[result] += 1
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return counts["fetched"], counts["gone"], counts["failed"]
+
+
+def _shown(results: Iterator[str], total: int) -> Iterator[str]:
+    """The results as they come, with a bar on a terminal and a line now and then elsewhere."""
+    console = Console()
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            yield from progress.track(results, total=total, description="films from TMDB")
+        return
+    said_at = time.monotonic()
+    for number, result in enumerate(results, start=1):
+        if time.monotonic() - said_at > SECONDS_BETWEEN_LINES:
+            said_at = time.monotonic()
+            print(f"{number:,} of {total:,} films from TMDB", flush=True)
+        yield result
 
 
 def expire(settings: Settings) -> None:

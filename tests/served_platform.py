@@ -1,101 +1,217 @@
-"""The server with films in memory, run as the real one is: two processes of RollingServer on a port.
+"""A whole server in processes of its own, and what it stands on in the hands of a test: registry, network, TMDB."""
 
-`python -c "from tests.served_platform import main; main()" PORT VERSION_FILE`; the file's text is sent as X-Version.
-"""
-
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import requests
-from flask import Flask, Response
 
-from serving.rolling import RollingServer
-from tests.conftest import ROOT, free_port
-from tests.serving_parts import Platform
+from common.scoring import Scorer
+from tests.conftest import free_port
+from tests.feature_films import ROOT
 
-
-def make_app(version_file: Path, *, warm: bool = False) -> Flask:
-    """The application of one worker; a version called `broken` cannot start."""
-    version = version_file.read_text()
-    if version == "broken":
-        raise RuntimeError("this version does not start")
-    app = Platform().app
-
-    @app.after_request
-    def name_version(response: Response) -> Response:
-        response.headers["X-Version"] = version
-        response.headers["X-Warm"] = str(warm)
-        return response
-
-    return app
+MODEL = "bechdel-test-predictor"
+START_SECONDS = 90
 
 
-def main() -> None:
-    port, version_file = int(sys.argv[1]), Path(sys.argv[2])
-    make = partial(make_app, version_file)
-    report = version_file.with_name("reload.json")
-    RollingServer(make, host="127.0.0.1", port=port, workers=2, threads=4, report=report).run()
+class FakeRegistry:
+    """MLflow's registry as far as a server asks it: who is champion, and where its files are.
+
+    Attributes:
+        champion: the version that bears the alias; None for none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.champion = folder, None
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                address = urlsplit(self.path)
+                status, answer = registry.answer(address.path, parse_qs(address.query))
+                body = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    champion: str | None
+
+    def add(self, version: str, scorer: Scorer, *, broken: bool = False) -> None:
+        """A version's files."""
+        scorer.save(self.folder / version / "scorer")
+        if broken:
+            (self.folder / version / "scorer" / "scorer.json").write_text("{")
+
+    def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
+        """MLflow's REST API, https://mlflow.org/docs/latest/api_reference/rest-api.html."""
+        if path.endswith("/registered-models/alias") and self.champion:
+            return 200, {"model_version": self._describe(self.champion)}
+        if path.endswith("/registered-models/get"):
+            return 200, {"registered_model": {"name": MODEL}}
+        if path.endswith("/model-versions/get"):
+            return 200, {"model_version": self._describe(query["version"][0])}
+        if path.endswith("/model-versions/get-download-uri"):
+            return 200, {"artifact_uri": str(self.folder / query["version"][0])}
+        return 404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "There is none."}
+
+    def _describe(self, version: str) -> dict[str, Any]:
+        return {
+            "name": MODEL, "version": version, "run_id": f"run{version}", "creation_timestamp": 1_700_000_000_000,
+            "last_updated_timestamp": 1_700_000_000_000, "status": "READY", "current_stage": "None",
+            "source": str(self.folder / version),
+        }  # fmt: skip
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
-@dataclass
-class Served:
-    """A running one."""
+class Wire:
+    """A TCP line to another port that can be cut (refused and closed) or silenced (taken, and never answered)."""
 
-    process: subprocess.Popen[bytes]
-    port: int
-    version_file: Path
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.is_cut = self.is_silent = False
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Close every connection and refuse new ones."""
+        self.is_cut = True
+        for pair in self._pairs:
+            _hang_up(pair)
+        self._pairs.clear()
+
+    def silence(self) -> None:
+        """Pass nothing on."""
+        self.is_silent = True
+
+    def mend(self) -> None:
+        """As new."""
+        self.is_cut = self.is_silent = False
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.is_cut:
+                near.close()
+                continue
+            far = socket.create_connection(("127.0.0.1", self.target))
+            self._pairs.append((near, far))
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                while self.is_silent:
+                    time.sleep(0.05)
+                sink.sendall(data)
+        _hang_up((source, sink))
+
+
+def _hang_up(pair: tuple[socket.socket, socket.socket]) -> None:
+    for end in pair:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
+
+
+class RunningServer:
+    """`python -m serving run` and what a client wants of it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process, self.port, self.log = process, port, log
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def report(self) -> Path:
-        return self.version_file.with_name("reload.json")
+    def ask(self, question: dict[str, Any], *, session: Any = requests) -> requests.Response:
+        answer: requests.Response = session.post(f"{self.url}/api/v1/predictions", json=question, timeout=30)
+        return answer
 
-    def reload(self, version: str) -> None:
-        self.version_file.write_text(version)
-        self.report.unlink(missing_ok=True)
-        self.process.send_signal(signal.SIGHUP)
+    def get(self, path: str) -> requests.Response:
+        return requests.get(f"{self.url}{path}", timeout=30)
 
-    def has_reloaded(self) -> bool:
-        return self.report.exists()
+    def workers(self) -> set[int]:
+        """Process ids, without that of multiprocessing's own helper; one that died and was replaced has another."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return {child.pid for child in living if "spawn_main" in " ".join(child.cmdline())}
 
 
 @contextmanager
-def serve(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """Run it until the block ends."""
-    port, version_file = free_port(), folder / "version"
-    version_file.write_text("1")
-    command = [sys.executable, "-c", "from tests.served_platform import main; main()", str(port), str(version_file)]
-    with (folder / "server.log").open("wb") as log:
+def running_server(folder: Path, *, workers: int = 2, **environment: str) -> Iterator[RunningServer]:
+    """A server from the moment when all its workers are ready until the block ends."""
+    port, log = free_port(), folder / "server.log"
+    settings = {"PORT": str(port), "HOST": "127.0.0.1", "STATE_DIR": str(folder / "state"), "LOG_LEVEL": "INFO"}
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+            [sys.executable, "-m", "serving", "run", "--workers", str(workers)],
+            cwd=ROOT,
+            env={**os.environ, **settings, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-    served = Served(process, port, version_file)
+    server = RunningServer(process, port, log)
     try:
-        _wait_for(served)
-        yield served
+        _wait_until_ready(server)
+        yield server
     finally:
         process.terminate()
-        process.wait(30)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
-def _wait_for(served: Served) -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and served.process.poll() is None:
+def _wait_until_ready(server: RunningServer) -> None:
+    """Twelve new connections in a row meet a ready worker."""
+    deadline, good, said = time.monotonic() + START_SECONDS, 0, ""
+    while good < 12:
+        assert server.process.poll() is None, server.log.read_text()
+        assert time.monotonic() < deadline, said
         try:
-            requests.get(f"{served.url}/healthz", timeout=5)
+            answer = server.get("/readyz")
         except requests.RequestException:
-            time.sleep(0.1)
+            good = 0
+            time.sleep(0.3)
         else:
-            return
-    raise AssertionError(f"the server does not answer: {served.version_file.with_name('server.log').read_text()}")
+            good, said = (good + 1, "") if answer.status_code == 200 else (0, answer.text)
+            time.sleep(0.05 if good else 0.3)

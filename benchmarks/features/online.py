@@ -10,7 +10,7 @@ from statistics import median
 import psycopg
 from feast import FeatureStore, FeatureView
 
-from benchmarks.features.point_in_time import peak_memory
+from benchmarks.features.memory import peak_memory
 from benchmarks.features.workload import ENTITY, FEATURES
 
 READS_PER_ROUND = 100
@@ -18,12 +18,13 @@ READS_PER_ROUND = 100
 
 @dataclass(frozen=True)
 class MaterializationResult:
-    """Keys a second into an empty table, and by how much our process grew."""
+    """Keys a second into an empty table, and the memory it took: our process's, and PostgreSQL's where it is seen."""
 
     engine: str
     keys: int
     keys_per_second: float
     memory_mb: float
+    server_memory_mb: float | None
 
 
 def measure_materialization(
@@ -32,13 +33,13 @@ def measure_materialization(
     """The best of some runs, each into an empty table."""
     store.apply([ENTITY, view])
     seconds = []
-    with peak_memory() as memory, psycopg.connect(url, autocommit=True) as connection:
+    with peak_memory(url) as memory, psycopg.connect(url, autocommit=True) as connection:
         for _ in range(runs):
             connection.execute(f"truncate online_{engine}.{engine}_{view.name}")
             started = time.perf_counter()
             store.materialize(datetime(2019, 1, 1, tzinfo=UTC), datetime.now(UTC), feature_views=[view.name])
             seconds.append(time.perf_counter() - started)
-    return MaterializationResult(engine, keys, keys / min(seconds), memory[0])
+    return MaterializationResult(engine, keys, keys / min(seconds), memory.process_mb, memory.server_mb)
 
 
 def measure_reads(

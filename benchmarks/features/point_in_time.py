@@ -1,29 +1,25 @@
 """The point-in-time join: Feast's store, ours, and DuckDB's bare ASOF join over the same tables."""
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import adbc_driver_postgresql.dbapi as adbc
 import duckdb
-import psutil
 import psycopg
 from feast import FeatureStore
 
+from benchmarks.features.memory import MEBIBYTE, peak_memory
 from benchmarks.features.workload import ENTITY, FEATURES, VIEWS, Workload
-
-MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class JoinResult:
-    """One run. `temporary_mb` is what PostgreSQL wrote to temporary files, `memory_mb` our process's peak growth."""
+    """The best run. `temporary_mb` is what PostgreSQL wrote to temporary files, `memory_mb` our process's growth."""
 
     engine: str
     rows: int
     versions: int
+    zipf_exponent: float
     seconds: float
     temporary_mb: float
     memory_mb: float
@@ -35,7 +31,7 @@ def measure_join(engine: str, store: FeatureStore | None, workload: Workload, ur
         store.apply([ENTITY, *workload.views()])
     before = _temporary_bytes(url)
     seconds = []
-    with peak_memory() as memory:
+    with peak_memory(url) as memory:
         for _ in range(runs):
             started = time.perf_counter()
             rows = _run(store, workload, url)
@@ -43,7 +39,15 @@ def measure_join(engine: str, store: FeatureStore | None, workload: Workload, ur
             if rows != workload.rows:
                 raise RuntimeError(f"{engine} returned {rows} rows for {workload.rows} labels")
     temporary = (_temporary_bytes(url) - before) / runs / MEBIBYTE
-    return JoinResult(engine, workload.rows, workload.versions, min(seconds), temporary, memory[0])
+    return JoinResult(
+        engine,
+        workload.rows,
+        workload.versions,
+        workload.zipf_exponent,
+        min(seconds),
+        temporary,
+        memory.process_mb,
+    )
 
 
 def _run(store: FeatureStore | None, workload: Workload, url: str) -> int:
@@ -84,24 +88,3 @@ def _temporary_bytes(url: str) -> int:
             "select temp_bytes from pg_stat_database where datname = current_database()"
         ).fetchone()
     return int(row[0]) if row else 0
-
-
-@contextmanager
-def peak_memory() -> Iterator[list[float]]:
-    """A list of one: by how many MB this process's memory grew at most."""
-    process = psutil.Process()
-    start = process.memory_info().rss
-    peak = [0.0]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            peak[0] = max(peak[0], (process.memory_info().rss - start) / MEBIBYTE)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        watcher.join()

@@ -1,68 +1,78 @@
 """How fast the server answers, side by side with what it is compared with: `python -m benchmarks.serving`.
 
-Needs a running platform (`make up`) for its database and its model; starts servers of its own beside it, on free
-ports, and a stub of TMDB at 0 ms. Prints one table and writes reports/serving.json.
+Brings the platform up where it is not running; starts servers of its own beside it, on free ports, and a stand-in for
+TMDB at 0 ms. Prints one table, writes reports/serving.json and docs/benchmarks/serving.md. Takes about four minutes.
 """
 
 import argparse
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
-import psutil
-import psycopg
-import requests
 
+from benchmarks.serving.landing_table import forget, land, landed_as_before
 from benchmarks.serving.load import Question, measure
+from benchmarks.serving.report import CLIENTS, NUMBERS, PAGE, PEERS, as_table, write_json, write_page
+from benchmarks.serving.servers import free_port, memory_of_workers, platform, server
 from benchmarks.serving.stub import read_bodies
-from common.settings import ROOT, Settings, load_settings
+from common import cli
+from common.settings import Settings, load_settings
 
-REPORT = ROOT / "reports" / "serving.json"
 WORKERS = 2
-CLIENTS = (1, 8, 32)
-PEERS = ("ours", "ours_gunicorn", "reference", "mlflow")
-START_SECONDS = 120.0
-COLD_FILMS, LANDED_FILMS, CACHED_FILMS, BATCHES = 50, 300, 100, 5
+COLD_FILMS = {1: 50, 8: 64, 32: 96}
+LANDED_FILMS, CACHED_FILMS, BATCHES = 250, 100, 7
 COLD_PAUSE = 0.12  # one connection leads to one worker, which asks TMDB at most ten times a second
 Figures = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--payloads", type=Path, help="TMDB-shaped JSON lines (default: hand-made films)")
+    parser.add_argument(
+        "--payloads", type=Path, help="TMDB-shaped JSON lines (default: TMDB_PAYLOADS, else made-up films)"
+    )
     parser.add_argument("--seconds", type=float, default=6.0, help="per measurement under load (default: 6)")
-    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS, help="default: all")
+    parser.add_argument(
+        "--peers", nargs="*", default=list(PEERS), choices=PEERS, help="default: all, and the page is written"
+    )
     options = parser.parse_args()
     settings = load_settings()
-    bodies = read_bodies(options.payloads)
+    load_before = round(os.getloadavg()[0], 1)
+    with platform(settings):
+        report = measure_peers(settings, options.payloads or settings.tmdb_payloads, options.peers, options.seconds)
+    report["machine"]["load_before"] = load_before
+    write_json(report)
+    print(f"\np50 / p99 in ms, requests a second\n{as_table(report)}\nwritten: {NUMBERS}")
+    if set(options.peers) == set(PEERS):
+        write_page(report)
+        print(f"written: {PAGE}")
+
+
+def measure_peers(settings: Settings, payloads: Path | None, peers: Sequence[str], seconds: float) -> dict[str, Any]:
+    """The figures of each peer, one after the other, on the same films."""
+    bodies = read_bodies(payloads)
     films = list(bodies)
-    stub_arguments = [str(options.payloads)] if options.payloads else []
+    stub_arguments = [str(payloads)] if payloads else []
+    report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name, landed_as_before(settings, films):
         stub = free_port()
         with server([sys.executable, "-m", "benchmarks.serving.stub", str(stub), *stub_arguments], stub, "/"):
-            peers: dict[str, Callable[[], Figures]] = {
-                "ours": lambda: measure_ours(settings, bodies, stub, options.seconds, "granian"),
-                "ours_gunicorn": lambda: measure_ours(settings, bodies, stub, options.seconds, "gunicorn"),
-                "reference": lambda: measure_reference(films, stub, options.seconds, Path(name)),
-                "mlflow": lambda: measure_mlflow(settings, options.seconds),
+            measures: dict[str, Callable[[], Figures]] = {
+                "ours": lambda: measure_ours(settings, bodies, stub, seconds, "granian"),
+                "ours_gunicorn": lambda: measure_ours(settings, bodies, stub, seconds, "gunicorn"),
+                "reference": lambda: measure_reference(films, stub, seconds, Path(name)),
+                "mlflow": lambda: measure_mlflow(settings, bodies, seconds),
             }
-            report: dict[str, Any] = {}
-            for peer in options.peers:
-                report[peer] = peers[peer]()
+            for peer in peers:
+                report[peer] = measures[peer]()
                 print(peer, json.dumps(report[peer]), flush=True)
-    report["machine"] = {"cores": os.cpu_count(), "workers": WORKERS, "films": len(films)}
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print_table(report)
+    source = "TMDB's shape from a file" if payloads else "made-up films"
+    report["machine"] = {"cores": os.cpu_count(), "workers": WORKERS, "films": len(films), "source": source}
+    return report
 
 
 def measure_ours(settings: Settings, bodies: Mapping[int, bytes], stub: int, seconds: float, wsgi: str) -> Figures:
@@ -74,12 +84,18 @@ def measure_ours(settings: Settings, bodies: Mapping[int, bytes], stub: int, sec
         "TMDB_API_BASE_URL": f"http://127.0.0.1:{stub}/3",
         "TMDB_API_TOKEN": "eyJ.stub.token",
         "PORT": str(port),
-        "LOG_LEVEL": "WARNING",
     }
     commands = {
         "granian": [sys.executable, "-m", "serving", "run", "--workers", str(WORKERS)],
         "gunicorn": [
-            *(sys.executable, "-m", "gunicorn", "serving.worker:make_app()", "-b", f"127.0.0.1:{port}"),
+            *(
+                sys.executable,
+                "-m",
+                "gunicorn",
+                f"serving.worker:make_app(workers={WORKERS})",
+                "-b",
+                f"127.0.0.1:{port}",
+            ),
             *("-w", str(WORKERS), "-k", "gthread", "--threads", "16", "--log-level", "warning"),
         ],
     }
@@ -96,7 +112,6 @@ def measure_ours(settings: Settings, bodies: Mapping[int, bytes], stub: int, sec
 
 def measure_paths(settings: Settings, port: int, bodies: Mapping[int, bytes], seconds: float) -> Figures:
     """Each path from TMDB to the answer, on films that were not asked for before."""
-
     films = iter(bodies)
 
     def take(count: int) -> list[int]:
@@ -107,10 +122,11 @@ def measure_paths(settings: Settings, port: int, bodies: Mapping[int, bytes], se
         land(settings, {film: bodies[film] for film in taken})
         return taken
 
-    cold = measure(port, ask(take(COLD_FILMS)), clients=1, pause=COLD_PAUSE)
-    landed = {}
-    for clients in CLIENTS:
-        landed[f"c{clients}"] = measure(port, ask(take_landed(LANDED_FILMS)), clients=clients)
+    cold = {
+        f"c{n}": measure(port, ask(take(count)), clients=n, pause=COLD_PAUSE if n == 1 else 0.0)
+        for n, count in COLD_FILMS.items()
+    }
+    landed = {f"c{n}": measure(port, ask(take_landed(LANDED_FILMS)), clients=n) for n in CLIENTS}
     batches = [take_landed(100) for _ in range(BATCHES)]
     batch = measure(port, [ask_batch(films) for films in batches], clients=1)
     batch_cached = measure(port, [ask_batch(batches[-1])] * 20, clients=1)
@@ -118,7 +134,7 @@ def measure_paths(settings: Settings, port: int, bodies: Mapping[int, bytes], se
     measure(port, ask(known) * 6, clients=8)  # every worker has seen every film
     cached = {f"c{n}": measure(port, ask(known), clients=n, seconds=seconds) for n in CLIENTS}
     return {
-        "cold": {"c1": cold},
+        "cold": cold,
         "landed": landed,
         "cached": cached,
         "batch_100_ms": batch["p50_ms"],
@@ -144,7 +160,7 @@ def measure_reference(films: Sequence[int], stub: int, seconds: float, folder: P
     return {"cold": figures, "landed": figures, "cached": figures}
 
 
-def measure_mlflow(settings: Settings, seconds: float) -> Figures:
+def measure_mlflow(settings: Settings, bodies: Mapping[int, bytes], seconds: float) -> Figures:
     """`mlflow models serve` of the champion, with the features handed in."""
     port = free_port()
     command = [
@@ -152,11 +168,13 @@ def measure_mlflow(settings: Settings, seconds: float) -> Figures:
         *("-p", str(port), "-w", str(WORKERS), "--env-manager", "local"),
     ]
     with server(command, port, "/ping", {"MLFLOW_TRACKING_URI": settings.tracking_uri}):
-        body = orjson.dumps({"dataframe_records": [one_vector(settings)]})
-        questions = [Question("/invocations", body)]
-        measure(port, questions * 20, clients=2)
+        vectors = read_vectors(settings, dict(list(bodies.items())[:100]))
+        questions = [Question("/invocations", orjson.dumps({"dataframe_records": [vector]})) for vector in vectors]
+        measure(port, questions, clients=2)
         figures = {f"c{n}": measure(port, questions, clients=n, seconds=seconds) for n in CLIENTS}
-    return {"landed": figures, "cached": figures}
+        batch = Question("/invocations", orjson.dumps({"dataframe_records": vectors}))
+        batches = measure(port, [batch] * BATCHES, clients=1)
+    return {"landed": figures, "cached": figures, "batch_100_ms": batches["p50_ms"]}
 
 
 def ask(films: Sequence[int]) -> list[Question]:
@@ -169,129 +187,31 @@ def ask_batch(films: Sequence[int]) -> Question:
     return Question("/api/v1/predictions", orjson.dumps({"movies": [{"tmdb_id": film} for film in films]}))
 
 
-def land(settings: Settings, bodies: Mapping[int, bytes]) -> None:
-    """The films have landed just now, and nobody has asked for them."""
-    with psycopg.connect(settings.database_url) as connection:
-        connection.cursor().executemany(
-            """
-            insert into raw.tmdb_movies
-                (tmdb_id, payload, source, is_synthetic, payload_hash, fetched_at, loaded_at)
-            values (%s, %s, 'api', false, 'benchmark', now(), now())
-            """,
-            [(film, body.decode()) for film, body in bodies.items()],
-        )
-
-
-def forget(settings: Settings, films: Sequence[int]) -> None:
-    """No film has landed."""
-    with psycopg.connect(settings.database_url) as connection:
-        connection.execute("delete from raw.tmdb_movies where tmdb_id = any(%s)", [list(films)])
-
-
-@contextmanager
-def landed_as_before(settings: Settings, films: Sequence[int]) -> Iterator[None]:
-    """The landing table holds every film of the stub meanwhile, and is afterwards as it was."""
-    with psycopg.connect(settings.database_url, autocommit=True) as connection:
-        connection.execute("drop table if exists serving.landed_before_benchmark")
-        connection.execute(
-            "create table serving.landed_before_benchmark as select * from raw.tmdb_movies where tmdb_id = any(%s)",
-            [list(films)],
-        )
-    try:
-        yield
-    finally:
-        with psycopg.connect(settings.database_url) as connection:
-            connection.execute("delete from raw.tmdb_movies where tmdb_id = any(%s)", [list(films)])
-            connection.execute("insert into raw.tmdb_movies select * from serving.landed_before_benchmark")
-            connection.execute("drop table serving.landed_before_benchmark")
-
-
 def warm_up(port: int, films: Sequence[int]) -> None:
     """Every worker has opened its connections and imported what it needs."""
     for _ in range(4):
         measure(port, ask(films[:8]), clients=4)
 
 
-def one_vector(settings: Settings) -> Mapping[str, Any]:
-    """A film's feature values, from the live views."""
-    from mlflow import MlflowClient
+def read_vectors(settings: Settings, bodies: Mapping[int, bytes]) -> list[dict[str, Any]]:
+    """Feature values of films, from the live views, typed as the champion's signature has them."""
+    from mlflow import environment_variables, set_tracking_uri
     from mlflow.pyfunc import load_model
 
     from serving.database import Database
     from serving.features_live import LiveFeatures
 
-    MlflowClient(settings.tracking_uri)
-    os.environ["MLFLOW_TRACKING_URI"] = settings.tracking_uri
+    environment_variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    set_tracking_uri(settings.tracking_uri)
     signature = load_model("models:/bechdel-test-predictor@champion").metadata.get_input_schema()
     kinds = {column.name: str(column.type) for column in signature}
-    database = Database(settings.database_url, connections=1)
-    [film] = database.fetch("select tmdb_id from raw.tmdb_movies order by tmdb_id limit 1")
-    row = LiveFeatures(database).read([film["tmdb_id"]], tuple(kinds))[film["tmdb_id"]]
+    forget(settings, list(bodies))
+    land(settings, bodies)
+    database = Database(settings.database_url, connections=2)
+    rows = LiveFeatures(database).read(list(bodies), tuple(kinds)).values()
     database.close()
-    return {n: float(v) if v is not None and "double" in kinds[n] else v for n, v in row.items()}
-
-
-@contextmanager
-def server(
-    command: Sequence[str], port: int, path: str, environment: Mapping[str, str] | None = None
-) -> Iterator[psutil.Process]:
-    """A server in the background until the block ends, from the moment it answers."""
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}, start_new_session=True
-    )
-    try:
-        wait_for(port, path, process)
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def wait_for(port: int, path: str, process: subprocess.Popen[bytes]) -> None:
-    """Until every worker answers without a server error: twelve new connections in a row meet one that does."""
-    deadline, good = time.monotonic() + START_SECONDS, 0
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            status = requests.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code
-            good = good + 1 if status < 500 else 0
-        except requests.RequestException:
-            good = 0
-        if good == 12:
-            return
-        time.sleep(0.1)
-    raise RuntimeError(f"{process.args!r} does not answer at port {port}")
-
-
-def memory_of_workers(process: psutil.Process) -> int:
-    """Resident memory of the largest worker, in MB."""
-    workers = process.children(recursive=True)
-    return max(worker.memory_info().rss for worker in workers) // 2**20 if workers else 0
-
-
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def print_table(report: Mapping[str, Any]) -> None:
-    """One line per path and number of clients, one column per server."""
-    servers = [name for name in PEERS if name in report]
-    print(f"\n{'path':<16}" + "".join(f"{name:>32}" for name in servers))
-    print(f"{'':<16}" + f"{'p50 ms / p99 ms / requests a s':>32}" * len(servers))
-    for path in ("cold", "landed", "cached"):
-        for clients in CLIENTS:
-            cells = [report[name].get(path, {}).get(f"c{clients}") for name in servers]
-            if any(cells):
-                texts = [f"{c['p50_ms']:.1f} / {c['p99_ms']:.1f} / {c['rps']:.0f}" if c else "-" for c in cells]
-                print(f"{path + ', ' + str(clients):<16}" + "".join(f"{text:>32}" for text in texts))
-    for name in ("batch_100_ms", "batch_100_cached_ms", "memory_mb_per_worker"):
-        print(f"{name:<22}" + "".join(f"{report[s].get(name, '-')!s:>16}" for s in servers))
+    return [{n: float(v) if v is not None and "double" in kinds[n] else v for n, v in row.items()} for row in rows]
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

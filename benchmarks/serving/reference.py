@@ -4,6 +4,7 @@ For each request: a new connection for each of three TMDB calls, a pandas frame 
 MLflow's pyfunc. Run by gunicorn with two workers: `gunicorn "benchmarks.serving.reference:make_app()"`.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def save_model(folder: Path) -> None:
     frame = pd.DataFrame(random.random((5000, len(COLUMNS))), columns=COLUMNS)
     passes = (frame["cast_female_share"] + random.normal(0, 0.3, len(frame)) > 0.5).astype(int)
     forest = RandomForestClassifier(n_estimators=100, n_jobs=1, random_state=7).fit(frame, passes)
-    signature = mlflow.models.infer_signature(frame, passes)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # it warns of pickles; the reference uses them
+    signature = mlflow.models.infer_signature(frame, passes.astype(float))
     mlflow.sklearn.save_model(
         forest, folder, signature=signature, pyfunc_predict_fn="predict_proba", serialization_format="cloudpickle"
     )

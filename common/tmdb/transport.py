@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
+ATTEMPT_SECONDS = 5.0  # a body that drips in leaves time for another attempt
 TOTAL_SECONDS = 10.0
 ATTEMPTS = 3
 MAX_BODY_BYTES = 5_000_000  # the largest recorded answer has 208 kB; revisit if TMDB's answers grow
@@ -187,7 +188,7 @@ class TmdbTransport:
             stream=True,
             allow_redirects=False,
         ) as response:
-            body = _read_body(response, deadline)
+            body = _read_body(response, Deadline(min(ATTEMPT_SECONDS, left)))
             return self._judge(response, body)
 
     def _judge(self, response: requests.Response, body: bytes) -> Answer:

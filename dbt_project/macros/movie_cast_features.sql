@@ -69,11 +69,7 @@ counted as (
     from movies
     cross join lateral (
         select
-            nullif(count(*), 0) as members,
-            count(person.gender) as known,
-            count(*) filter (where person.gender = 'woman') as women,
-            sum(person.credits_count) as credits,
-            sum(person.credits_count) filter (where person.gender = 'woman') as female_credits,
+            {{ people_sums("'woman'") }},
             avg(person.expected_female) as expected_share,
             sum(person.expected_female / person.billing_rank)
             / sum(1.0::double precision / person.billing_rank) filter (where person.expected_female is not null)
@@ -108,10 +104,7 @@ features as (
         case when known > 0 then women end as cast_female_count,
         women::double precision / nullif(known, 0) as cast_female_share,
         coalesce(women_weight, 0) / known_weight as cast_billing_weighted_female_share,
-        case
-            when members > 0 then (coalesce(female_credits, 0) / credits)::double precision
-            else published_cast_female_share
-        end as cast_female_share_of_all,
+        {{ female_share_of_all('published_cast_female_share') }} as cast_female_share_of_all,
         expected_share as cast_expected_female_share,
         expected_weighted_share as cast_billing_weighted_expected_female_share,
 

@@ -25,11 +25,7 @@ counted as (
     from movies
     cross join lateral (
         select
-            nullif(count(*), 0) as members,
-            count(person.gender) as known,
-            count(*) filter (where person.gender = '1') as women,
-            sum(person.credits_count) as credits,
-            sum(person.credits_count) filter (where person.gender = '1') as female_credits
+            {{ people_sums("'1'") }}
             {%- for role in crew_roles() %},
             nullif(count(*) filter (where person.is_{{ role }}), 0) as {{ role }}s,
             count(person.gender) filter (where person.is_{{ role }}) as {{ role }}s_known,
@@ -62,10 +58,7 @@ features as (
         members as crew_members_count,
         1 - known::double precision / members as crew_unknown_gender_share,
         women::double precision / nullif(known, 0) as crew_female_share,
-        case
-            when members > 0 then (coalesce(female_credits, 0) / credits)::double precision
-            else published_crew_female_share
-        end as crew_female_share_of_all,
+        {{ female_share_of_all('published_crew_female_share') }} as crew_female_share_of_all,
 
         -- by role; null when nobody is credited with it
         {%- for role in crew_roles() %}

@@ -26,8 +26,21 @@
     }[gender]) }}
 {%- endmacro %}
 
-{% macro gendered_words_count(column, gender) -%}
-    regexp_count({{ column }}, '\m({{ gendered_words(gender) | join("|") }})\M', 1, 'i')::bigint
+{#-
+    How many words a text has, and how many of them are about women and about men; null for an unknown text.
+    One pass over its words: a regular expression of seventy words, asked six times, took three times as long.
+-#}
+{% macro words_counts(column, name) %}
+    select
+        case when {{ column }} is not null then count(*) end as {{ name }}_words
+        {%- for gender in ['female', 'male'] %},
+        case
+            when {{ column }} is not null
+                then count(*) filter (where words.word in ('{{ gendered_words(gender) | join("', '") }}'))
+        end as {{ name }}_{{ gender }}
+        {%- endfor %}
+    from regexp_split_to_table(lower({{ column }}), '\W+') as words (word)
+    where words.word != ''
 {%- endmacro %}
 
 {% macro movie_text_features(movies) %}
@@ -44,20 +57,14 @@ counted as (
         movies.title,
         movies.tagline,
         movies.overview,
-        words.*,
+        {%- for text in texts %}
+        {{ text }}_counts.*,
+        {%- endfor %}
         names.*
     from movies
-    -- `offset 0` keeps the counts counted once: the planner would copy each of them to every place that uses it
-    cross join lateral (
-        select
-            {%- for text in texts %}
-            regexp_count(movies.{{ text }}, '\w+')::bigint as {{ text }}_words,
-            {{ gendered_words_count('movies.' ~ text, 'female') }} as {{ text }}_female,
-            {{ gendered_words_count('movies.' ~ text, 'male') }} as {{ text }}_male{{ ',' if not loop.last }}
-            {%- endfor %}
-        from (select 1) as once
-        offset 0
-    ) as words
+    {%- for text in texts %}
+    cross join lateral ({{ words_counts('movies.' ~ text, text) }}) as {{ text }}_counts
+    {%- endfor %}
     cross join lateral (
         select
             count(*) filter (where name.female_share >= 0.8) as overview_female_names,

@@ -15,3 +15,29 @@
         ) / (1 + {{ z * z }} / count(*))) as pass_{{ side }}_share{{ ',' if not loop.last }}
         {%- endfor %}
 {%- endmacro %}
+
+{#-
+    Pass rate by the names in a list of the film, such as its countries; a film counts under each of them once.
+    beside: another column to group by; fewest: groups of fewer films are left out, their share says next to nothing.
+-#}
+{% macro pass_rate_by_listed(names, name, beside=none, fewest=1) -%}
+with ratings as (
+    select * from {{ ref('fct_ratings') }}
+),
+
+counted as (
+    select
+        listed.name as {{ name }},
+        {%- if beside %}
+        ratings.{{ beside }},
+        {%- endif %}
+        {{ pass_rate_columns('ratings.passes') }},
+        avg(ratings.cast_female_share) as mean_cast_female_share
+    from ratings
+    cross join lateral ({{ name_keys('ratings.' ~ names) }}) as listed
+    group by listed.name{{ ', ratings.' ~ beside if beside }}
+    having count(*) >= {{ fewest }}
+)
+
+select * from counted
+{%- endmacro %}

@@ -21,9 +21,15 @@
                 ~ failed[:3] | join(', ') ~ ').', info=true
             ) -%}
         {%- elif built -%}
-            {{ publish_relations(built) }}
+            {%- set problem = broken_promise(built) -%}
+            {{ refuse(problem) if problem else publish_relations(built) }}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{#- SQL that fails with a sentence: the hook, and with it dbt, ends as failed. -#}
+{% macro refuse(problem) -%}
+    do $do$ begin raise exception using message = '{{ problem | replace("'", "''") }}'; end $do$;
 {%- endmacro %}
 
 {#- The transaction; `built` is in the order of the run, so each view follows what it reads. -#}

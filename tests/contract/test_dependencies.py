@@ -7,6 +7,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 PACKAGES = ("common", "ingestion", "training", "serving", "feast_stores", "feature_repo", "orchestration")
 
 
@@ -26,14 +28,15 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_every_import_is_a_declared_dependency(root: Path) -> None:
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+@pytest.mark.parametrize(("folder", "packages"), [(".", PACKAGES), ("feast_stores", ("feast_stores",))])
+def test_every_import_is_a_declared_dependency(root: Path, folder: str, packages: tuple[str, ...]) -> None:
+    project = tomllib.loads((root / folder / "pyproject.toml").read_text())["project"]
     declared = {canonical(re.split(r"[\[<>=;, ]", entry)[0]) for entry in project["dependencies"]}
     providers = packages_distributions()
-    modules = set().union(*(imported_modules(root / package) for package in PACKAGES))
+    modules = set().union(*(imported_modules(root / package) for package in packages))
     undeclared = {
         module: sorted(canonical(name) for name in providers.get(module, []))
-        for module in modules - set(PACKAGES) - set(sys.stdlib_module_names)
+        for module in modules - set(packages) - set(sys.stdlib_module_names)
         if not declared & {canonical(name) for name in providers.get(module, [])}
     }
     assert undeclared == {}

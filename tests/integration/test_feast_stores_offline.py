@@ -333,6 +333,36 @@ def test_query_with_a_semicolon_is_a_frame_too(roles: Lab, monkeypatch: pytest.M
     ]
 
 
+@pytest.mark.parametrize("filter_created", [False, True])
+def test_the_statement_gives_the_same_rows(roles: Lab, filter_created: bool) -> None:
+    query = """
+        select film::bigint as movie_id, person as person_id, moment as event_timestamp, number as label_id
+        from generate_series(10, 11) as film, unnest(array['Ann', 'Zoe']) as person,
+            unnest(array[timestamp '2019-12-31', '2020-01-02 12:00', '2030-01-01'])
+                with ordinality as asked (moment, number)
+    """
+    names = ["role:billing", "role:votes", "versioned:versioned_value"]
+    job = roles.stores["ours"].get_historical_features(
+        entity_df=f"{query};", features=names, full_feature_names=True, filter_by_created_timestamp=filter_created
+    )
+    expected = job.to_arrow().to_pylist()
+    with roles.connection.transaction(force_rollback=True):
+        roles.connection.execute("set local timezone = 'UTC'")
+        cursor = roles.connection.execute(job.to_sql())
+        columns = [column.name for column in cursor.description or []]
+        found = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    assert list(expected[0]) == columns
+    assert any(row["role__billing"] is not None for row in found)
+    assert any(row["role__billing"] is None for row in found)
+    assert sorted(map(repr, found)) == sorted(map(repr, expected))
+
+
+def test_a_frame_has_no_statement(roles: Lab) -> None:
+    job = roles.stores["ours"].get_historical_features(entity_df=role_labels(None), features=["role:billing"])
+    with pytest.raises(ValueError, match="pass a query over it as entity_df"):
+        job.to_sql()
+
+
 def test_large_tables_are_probed_only_through_an_index(lab: Lab) -> None:
     lab.connection.execute("truncate plain")
     lab.connection.execute("""

@@ -1,7 +1,13 @@
 """The online store and the compute engine: Feast's behaviours, the guard, the ttl, kills, readers during a run."""
 
+import json
+import random
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,22 +44,21 @@ class Lab:
     connection: psycopg.Connection[Any]
     stores: list[FeatureStore] = field(default_factory=list)
 
+    def config(self, project: str = "lab", engine: str = "ours") -> dict[str, Any]:
+        engines = {"ours": "feast_stores.compute_engine.PostgresComputeEngine", "feast": "local"}
+        offline, online = "PointInTimePostgresOfflineStore", "WidePostgresOnlineStore"
+        return {
+            "project": project,
+            "registry": {"registry_type": "feast_stores.registry.PostgresRegistry", "path": self.url},
+            "offline_store": {"type": f"feast_stores.offline_store.{offline}", "connection": self.url},
+            "online_store": {
+                "type": f"feast_stores.online_store.{online}", "connection": self.url, "db_schema": "online",
+            },
+            "batch_engine": {"type": engines[engine]},
+        }  # fmt: skip
+
     def store(self, project: str = "lab", engine: str = "ours") -> FeatureStore:
-        engines = {"ours": {"type": "feast_stores.compute_engine.PostgresComputeEngine"}, "feast": {"type": "local"}}
-        config = RepoConfig(
-            project=project,
-            registry={"registry_type": "feast_stores.registry.PostgresRegistry", "path": self.url},
-            offline_store={
-                "type": "feast_stores.offline_store.PointInTimePostgresOfflineStore", "connection": self.url,
-            },
-            online_store={
-                "type": "feast_stores.online_store.WidePostgresOnlineStore",
-                "connection": self.url,
-                "db_schema": "online",
-            },
-            batch_engine=engines[engine],
-        )  # fmt: skip
-        self.stores.append(FeatureStore(config=config))
+        self.stores.append(FeatureStore(config=RepoConfig(**self.config(project, engine))))
         return self.stores[-1]
 
     def close(self) -> None:
@@ -292,6 +297,99 @@ def _wait_for_lock(lab: Lab) -> None:
         end $$
         """
     )
+
+
+FILMS = 60_000
+MATERIALIZE = """
+import json, sys
+from datetime import UTC, datetime
+from feast import FeatureStore, RepoConfig
+store = FeatureStore(config=RepoConfig(**json.loads(sys.argv[1])))
+store.materialize(datetime(1870, 1, 1, tzinfo=UTC), datetime.now(UTC))
+"""
+
+
+def test_no_kill_of_the_process_shows_half_a_run_or_stops_the_readers(lab: Lab) -> None:
+    store, calm = lab.store(), lab.store("calm")
+    for one in (store, calm):
+        one.apply([MOVIE, score_view()])
+    write_generation(lab, 0)
+    store.materialize(LONG_AGO, NOW)
+    write_generation(lab, 1)
+    started = time.monotonic()
+    store.materialize(LONG_AGO, NOW)
+    undisturbed = time.monotonic() - started
+    chosen = random.Random(3)
+    seen: list[Any] = []
+    survivors = []
+    with watched(lab.store(), seen):
+        for third in range(3):
+            write_generation(lab, 2 + third)
+            kill_a_run(lab, undisturbed * chosen.uniform(third / 3, (third + 1) / 3))
+            survivors.append(read(store, 1) == [2 + third])
+    assert not all(survivors), "no run was killed in time"
+    assert [answer for answer in seen if not isinstance(answer, int)] == []  # errors and halves
+    assert seen == sorted(seen)
+    store.materialize(LONG_AGO, NOW)
+    calm.materialize(LONG_AGO, NOW)
+    often_killed, never_killed = (
+        lab.connection.execute(f"select * from online.{project}_movie_score order by movie_id").fetchall()  # noqa: S608
+        for project in ("lab", "calm")
+    )
+    assert {row[1] for row in never_killed} == {4}
+    assert often_killed == never_killed
+
+
+def write_generation(lab: Lab, generation: int) -> None:
+    """Every film's score becomes the generation's number, an hour later than the last."""
+    lab.connection.execute("truncate scores")
+    lab.connection.execute(
+        "insert into scores select movie, %s::timestamptz + %s * interval '1 hour', now(), %s "
+        "from generate_series(1, %s) as movie",
+        [NOW - timedelta(days=2), generation, generation, FILMS],
+    )
+
+
+def kill_a_run(lab: Lab, seconds: float) -> None:
+    """Materialize in a process of its own, and end it without a warning when it has been writing for some time."""
+    process = subprocess.Popen([sys.executable, "-c", MATERIALIZE, json.dumps(lab.config())])
+    with process:
+        while process.poll() is None and not writers(lab):
+            time.sleep(0.005)
+        time.sleep(seconds)
+        process.kill()
+    while writers(lab):  # PostgreSQL notices at its next word to the process
+        time.sleep(0.05)
+
+
+def writers(lab: Lab) -> list[Any]:
+    return lab.connection.execute(
+        "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() "
+        "and state = 'active' and query ~ 'insert into .* as stored'"
+    ).fetchall()
+
+
+@contextmanager
+def watched(store: FeatureStore, seen: list[Any]) -> Iterator[None]:
+    """Read all the time: the score when all films have the same, else what was read or raised."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            try:
+                store.refresh_registry()
+                scores = set(read(store, *range(1, FILMS, FILMS // 50)))
+                seen.append(scores.pop() if len(scores) == 1 else scores)
+            except Exception as error:  # noqa: BLE001 - the test asserts that there was none
+                seen.append(error)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def test_reads_survive_a_lost_connection(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,15 @@ import psycopg
 import pytest
 from feast import FeatureStore
 
-from tests.feature_films import FULL_PAYLOAD, Project, add_payload, add_rated_film, fill_raw_tables, open_store
+from tests.feature_films import (
+    FULL_PAYLOAD,
+    LOADED_AT,
+    Project,
+    add_payload,
+    add_rated_film,
+    fill_raw_tables,
+    open_store,
+)
 
 pytestmark = [
     # Feast's and its dependencies' own; none of them is about what we call
@@ -165,15 +174,50 @@ def test_catalogue_holds_every_film_that_has_a_title(project: Project) -> None:
     ]
 
 
-@pytest.mark.parametrize("theme", LIVE_THEMES)
-def test_one_live_film_is_found_by_the_primary_keys(project: Project, theme: str) -> None:
+def test_one_live_film_is_found_by_the_primary_keys_in_every_live_view(project: Project) -> None:
+    views = project.rows("select table_name from information_schema.views where table_schema = 'live' order by 1")
+    assert len(views) > len(LIVE_THEMES)
     with psycopg.connect(project.database_url) as connection:
-        connection.execute("set enable_seqscan = off")  # five films fit in one page: the planner would read it whole
-        plan = connection.execute(f"explain select * from live.live_movie_{theme} where movie_id = 1").fetchall()  # noqa: S608
-    text = "\n".join(line for (line,) in plan)
-    assert "using tmdb_movies_pkey" in text
-    assert "Index Cond: (tmdb_id = 1)" in text
-    assert "Seq Scan" not in text
+        # as the server asks: prepared, a plan for any film; five films fit in one page, which would be read whole
+        connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
+        for view in (row["table_name"] for row in views):
+            connection.execute(f"prepare film (bigint) as select * from live.{view} where movie_id = $1")  # noqa: S608
+            plan = "\n".join(line for (line,) in connection.execute("explain execute film (1)").fetchall())
+            connection.execute("deallocate film")
+            for condition in ("using tmdb_movies_pkey", "Index Cond: (tmdb_id = $1)", "using movies_pkey"):
+                assert condition in plan, view
+            assert "Seq Scan" not in plan, view
+
+
+def test_old_films_are_told_by_source_freshness(project: Project) -> None:
+    done = project.dbt("source", "freshness")
+    assert done.returncode == 0, done.stdout  # it warns: an old file is no reason not to build
+    assert "WARN freshness of raw.movies" in done.stdout
+    assert "WARN freshness of raw.tmdb_movies" in done.stdout
+
+
+def test_dbt_run_on_a_new_database_builds_what_dbt_build_does(database_url: str, tmp_path: Path) -> None:
+    """It takes no snapshot, on which the history of ratings stands."""
+    project = Project(database_url, tmp_path)
+    fill_raw_tables(database_url)
+    assert project.dbt("run").returncode == 0
+    history = "select * from features.ftr_person_track_record order by person_id, event_timestamp"
+    shape = "select column_name, data_type from information_schema.columns where table_name = 'snp_movies' order by 1"
+    seen = project.rows(history), project.rows(shape)
+    assert seen[0]
+    assert project.rows("select from snapshots.snp_movies") == []
+    project.run()
+    assert (project.rows(history), project.rows(shape)) == seen
+    assert project.rows("select dbt_valid_from from snapshots.snp_movies") == [{"dbt_valid_from": LOADED_AT}] * 4
+
+
+def test_dbt_run_without_our_tables_says_what_to_do(make_database: Any, tmp_path: Path) -> None:
+    project = Project(make_database(), tmp_path)
+    with psycopg.connect(project.database_url) as connection:
+        connection.execute("drop schema raw cascade")
+    done = project.dbt("run", "--quiet")
+    assert done.returncode != 0
+    assert "Make it (python -m common.migrations) and load films" in " ".join(done.stdout.split())
 
 
 def test_new_answer_is_live_at_once_and_published_by_the_next_build(database_url: str, tmp_path: Any) -> None:

@@ -1,20 +1,81 @@
-"""A column that is renamed, retyped or dropped without its consumers stops the build before anything is published."""
+"""What a feature service reads cannot vanish or change its type unnoticed: the build stops before it is published."""
 
+import re
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 
+from common.errors import FeatureStoreError
+from feature_repo.manifest import load_feature_models
+from feature_repo.service_columns import ServiceColumn, refuse_broken_services, service_columns
 from tests.feature_films import ROOT, Project, columns_of, fill_raw_tables
 
-SHAPE = (
-    "select column_name, data_type from information_schema.columns "
-    "where table_schema = 'features' and table_name = 'ftr_movie_genre' order by ordinal_position"
-)
+Change = Mapping[str, tuple[str, str]]  # by file: the text that is there, and what takes its place
+
+
+def macro(theme: str) -> str:
+    return f"macros/movie_{theme}_features.sql"
+
+
+def contract(theme: str) -> str:
+    return f"models/features/ftr_movie_{theme}.yml"
+
+
+def column_yaml(theme: str, column: str) -> str:
+    """A column's part of its contract."""
+    text = (ROOT / "dbt_project" / contract(theme)).read_text()
+    found = re.search(rf"      - name: {column}\n(?: {{8}}.*\n)+", text)
+    assert found is not None
+    return found[0]
+
+
+COUNT = "jsonb_array_length(genres)::bigint as genre_count\n"
+COUNT_YAML = column_yaml("genre", "genre_count")
+NEW_YAML = """      - name: genre_new_count
+        data_type: bigint
+        description: New.
+        config: {meta: {family: genre, sentence: New}}
+"""
+# one column renamed, one retyped, one dropped
+IN_SQL: Change = {
+    macro("genre"): ("as genre_count\n", "as genre_number\n"),
+    macro("production"): ("(companies)::bigint", "(companies)::integer"),
+    macro("text"): ("        tagline_words as text_tagline_words_count,\n", ""),
+}
+IN_YAML: Change = {
+    contract("genre"): ("name: genre_count", "name: genre_number"),
+    contract("production"): (
+        "name: production_studios_count\n        data_type: bigint",
+        "name: production_studios_count\n        data_type: integer",
+    ),
+    contract("text"): (column_yaml("text", "text_tagline_words_count"), ""),
+}
+RENAMED_IN_YAML_ALONE: Change = {contract("crew"): ("name: crew_members_count", "name: crew_size_count")}
+BUILD = ("run", "--quiet", "--select", "path:models/features", "path:models/live")
+SHAPE = """
+    select table_schema, table_name, column_name, data_type
+    from information_schema.columns
+    where table_schema in ('features', 'live')
+    order by table_schema, table_name, ordinal_position
+"""
+ANSWERS = """
+    select genre_count, production_studios_count, text_tagline_words_count, crew_members_count
+    from {0}_movie_genre
+    inner join {0}_movie_production using (movie_id)
+    inner join {0}_movie_text using (movie_id)
+    inner join {0}_movie_crew using (movie_id)
+    where movie_id = 1
+"""
+SERVICES_ON_FILMS = ["movie_bechdel_anytime_v1", "movie_bechdel_history_v1", "movie_bechdel_v1"]
+READ_BY = "select feature_service from online.service_columns where column_name = %s order by 1"
 
 
 @pytest.fixture(scope="module")
 def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Hand-made films, built, with a dbt project of their own that may be changed."""
+    """Hand-made films, built and registered, with a dbt project of their own that may be changed."""
     fill_raw_tables(module_database_url)
     folder = shutil.copytree(
         ROOT / "dbt_project",
@@ -23,34 +84,134 @@ def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) 
     )
     built = Project(module_database_url, tmp_path_factory.mktemp("dbt"), folder)
     built.run()
+    built.publish()
     return built
 
 
-@pytest.mark.parametrize(
-    ("change", "old", "new"),
-    [
-        ("renamed", "as genre_count\n", "as genre_number\n"),
-        ("retyped", "jsonb_array_length(genres)::bigint", "jsonb_array_length(genres)::integer"),
-        ("dropped", "        jsonb_array_length(genres)::bigint as genre_count\n", "        1 as one\n"),
-    ],
-)
-def test_changed_column_fails_before_anything_is_published(project: Project, change: str, old: str, new: str) -> None:
+@contextmanager
+def changed(project: Project, change: Change) -> Iterator[None]:
+    """The project with other texts, and afterwards as it was."""
+    kept = {name: (project.folder / name).read_text() for name in change}
+    for name, (old, new) in change.items():
+        assert kept[name].count(old) == 1, name
+        (project.folder / name).write_text(kept[name].replace(old, new))
+    try:
+        yield
+    finally:
+        for name, text in kept.items():
+            (project.folder / name).write_text(text)
+
+
+def refusal(project: Project, change: Change, *command: str) -> str:
+    """What dbt says to a change that it must refuse; what was published answers as before."""
     before = project.rows(SHAPE)
-    macro = project.folder / "macros" / "movie_genre_features.sql"
-    text = macro.read_text()
-    assert text.count(old) == 1, change
-    macro.write_text(text.replace(old, new))
-    done = project.dbt("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
-    macro.write_text(text)
-    assert done.returncode == 1
-    assert "This model has an enforced contract that failed" in done.stdout
-    assert "genre_count" in done.stdout
-    assert "Nothing was published" in done.stdout
+    with changed(project, change):
+        done = project.dbt(*command)
+    assert done.returncode == 1, done.stdout
     assert project.rows(SHAPE) == before
-    assert project.rows("select genre_count from live.live_movie_genre where movie_id = 1") == [{"genre_count": 2}]
+    for tables in ("features.ftr", "live.live"):
+        (answers,) = project.rows(ANSWERS.format(tables))
+        assert list(answers.values()) == [2, 2, 3, 2]
+    return " ".join(done.stdout.split())
+
+
+def test_change_on_one_side_breaks_the_contract_before_anything_is_published(project: Project) -> None:
+    said = refusal(project, {**IN_SQL, **RENAMED_IN_YAML_ALONE}, "run")
+    assert said.count("This model has an enforced contract that failed") == 4
+    for column in ("genre_count", "production_studios_count", "text_tagline_words_count", "crew_size_count"):
+        assert column in said
+    assert "Nothing was published, the last good tables stay" in said
+
+
+def test_change_on_both_sides_is_refused_with_the_service_that_reads_it_and_the_cure(project: Project) -> None:
+    said = refusal(project, {**IN_SQL, **IN_YAML}, *BUILD)
+    assert (
+        "Nothing was published, the last good tables stay: ftr_movie_genre.genre_count would be gone "
+        "(features.ftr_movie_genre and live.live_movie_genre, and 2 more columns), and the feature services "
+        f"{', '.join(SERVICES_ON_FILMS)} read it. Keep it and add what is new beside it" in said
+    )
+    columns = "genre.genre_count", "production.production_studios_count", "text.text_tagline_words_count"
+    assert f"--vars 'allow_breaking: [{', '.join(f'ftr_movie_{column}' for column in columns)}]'" in said
+
+
+def test_whole_build_refuses_a_changed_type(project: Project) -> None:
+    change = {name: text for name, text in {**IN_SQL, **IN_YAML}.items() if "production" in name}
+    said = refusal(project, change, "build", "--quiet", "--exclude-resource-type", "test")
+    assert "ftr_movie_production.production_studios_count would be integer instead of bigint" in said
+
+
+def test_live_view_that_leaves_its_table_is_refused(project: Project) -> None:
+    view = "models/live/live_movie_genre.sql"
+    columns = "movie_id, event_timestamp, created_timestamp, 2 as genre_count"
+    narrow = f"select {columns} from {{{{ ref('int_movies_live') }}}}"  # noqa: S608  # constants
+    said = refusal(project, {view: ((project.folder / view).read_text(), narrow)}, *BUILD)
+    assert "ftr_movie_genre.genre_count would be integer instead of bigint (live.live_movie_genre, and 19" in said
+
+
+def test_model_that_leaves_the_project_is_refused_until_its_table_is_dropped(project: Project) -> None:
+    model = "models/features/ftr_movie_after_release"
+    texts = {name: (project.folder / name).read_text() for name in (f"{model}.sql", f"{model}.yml")}
+    for name in texts:
+        (project.folder / name).unlink()
+    exposure = ("depends_on: [ref('ftr_movie_after_release')]", "depends_on: []")
+    said = refusal(project, {"models/_exposures.yml": exposure}, *BUILD)
+    for name, text in texts.items():
+        (project.folder / name).write_text(text)
+    assert "ftr_movie_after_release.after_release_revenue_log would have left the project" in said
+    assert "the feature services movie_bechdel_anytime_v1 read it. Bring the model back; or drop what it" in said
+
+
+def test_new_column_is_free_is_promised_from_then_on_and_can_go_on_purpose(project: Project) -> None:
+    addition: Change = {
+        macro("genre"): (COUNT, COUNT.replace("\n", ",\n") + "        1::bigint as genre_new_count\n"),
+        contract("genre"): (COUNT_YAML, COUNT_YAML + NEW_YAML),
+    }
+    with changed(project, addition):
+        done = project.dbt(*BUILD)
+        assert done.returncode == 0, done.stdout
+        project.publish()
+        assert [row["feature_service"] for row in project.rows(READ_BY, ["genre_new_count"])] == SERVICES_ON_FILMS
+    assert "ftr_movie_genre.genre_new_count would be gone" in refusal(project, {}, *BUILD)
+
+    done = project.dbt(*BUILD, "--vars", "allow_breaking: [ftr_movie_genre.genre_new_count]")
+    assert done.returncode == 0, done.stdout
+    assert project.dbt(*BUILD).returncode == 0  # what is gone on purpose is not asked for again
+    project.publish()
+    assert project.rows(READ_BY, ["genre_new_count"]) == []
+
+
+@pytest.fixture
+def promised(project: Project) -> frozenset[ServiceColumn]:
+    return service_columns(load_feature_models(project.manifest))
+
+
+def refuse(project: Project, wanted: frozenset[ServiceColumn]) -> None:
+    with psycopg.connect(project.database_url, autocommit=True) as connection:
+        refuse_broken_services(connection, wanted)
+
+
+def test_registered_service_cannot_be_edited_to_read_less(
+    project: Project, promised: frozenset[ServiceColumn]
+) -> None:
+    edited = frozenset(
+        column
+        for column in promised
+        if (column.feature_service, column.feature_view) != ("movie_bechdel_v1", "movie_genre")
+    )
+    with pytest.raises(FeatureStoreError, match=r"movie_bechdel_v1 is registered with .* of movie_genre and 22 more"):
+        refuse(project, edited)
+
+
+def test_registered_service_may_grow_and_may_go_as_a_whole(
+    project: Project, promised: frozenset[ServiceColumn]
+) -> None:
+    grown = promised | {ServiceColumn("movie_bechdel_v1", "movie_genre", "features.x", "genre_new", "bigint")}
+    refuse(project, grown)
+    refuse(project, frozenset(column for column in promised if column.feature_service != "movie_reference_v1"))
 
 
 def test_published_columns_are_those_of_the_contract(project: Project) -> None:
-    assert {row["column_name"]: row["data_type"] for row in project.rows(SHAPE)} == columns_of(
-        project.manifest, "ftr_movie_genre"
-    )
+    contract = columns_of(project.manifest, "ftr_movie_genre")
+    for name in ("ftr_movie_genre", "live_movie_genre"):
+        shape = {row["column_name"]: row["data_type"] for row in project.rows(SHAPE) if row["table_name"] == name}
+        assert shape == contract

@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 EARLIER_FILMS = range(1, 41)
+RECAST_FILM = 41  # of a director of earlier films, but newer than all of them
 LATER = LOADED_AT + timedelta(days=30)
 LEAKY_VIEW = """
     create view features.leaky as
@@ -58,6 +59,7 @@ def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) 
             released = date(1990 + movie_id // 24, 1 + movie_id // 2 % 12, 1 + movie_id % 3)
             add_film(connection, movie_id, released=released, rating=movie_id * 7 % 4)
             add_payload(connection, movie_id, {"title": f"Film {movie_id}", "overview": "She and Kim and Ada"})
+        add_film(connection, RECAST_FILM, released=date(1999, 9, 9), rating=3)
         add_first_load(connection)
     built = Project(module_database_url, tmp_path_factory.mktemp("dbt"))
     built.run()
@@ -98,6 +100,10 @@ def the_world_goes_on(connection: psycopg.Connection) -> None:
         "revenue = 1e9, popularity = 99, loaded_at = %s where tmdbid < 100",
         [LATER],
     )
+    connection.execute(
+        """update raw.movies set "cast" = "cast" || '[{"id": 999, "gender": 1, "order": 2}]' where tmdbid = %s""",
+        [RECAST_FILM],
+    )
 
 
 def test_later_films_ratings_and_votes_change_no_release_day_row_and_a_leaky_view_is_caught(
@@ -122,6 +128,20 @@ def test_later_films_ratings_and_votes_change_no_release_day_row_and_a_leaky_vie
 
     (changed,) = project.rows("select max(event_timestamp) as at from features.ftr_person_track_record")
     assert changed["at"] == datetime(2026, 1, 31, tzinfo=UTC)  # the new ratings count, from when we learned of them
+
+
+def test_corrected_cast_changes_the_films_own_row_and_its_second_clock_says_so(project: Project) -> None:
+    """Only ratings are kept by version: what the two clocks promise is in docs/decisions/0010-two-clocks.md."""
+    (row,) = project.rows(
+        "select cast_female_count, created_timestamp from features.ftr_movie_cast where movie_id = %s", [RECAST_FILM]
+    )
+    assert row == {"cast_female_count": 2, "created_timestamp": LATER}
+    (versions,) = project.rows(
+        """select array_agg(jsonb_array_length("cast") order by dbt_valid_from) as casts from snapshots.snp_movies """
+        "where tmdbid = %s",
+        [RECAST_FILM],
+    )
+    assert versions["casts"] == [2, 3]  # and what it was is kept
 
 
 def test_joins_at_release_days_see_nothing_that_is_known_after_release(store: FeatureStore, project: Project) -> None:

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -104,17 +106,11 @@ def test_build_with_a_failing_test_publishes_nothing(project: Project) -> None:
 
 def test_changed_columns_are_published_with_the_views_that_read_them(project: Project) -> None:
     """A track record with a new column: its table is made anew, and the live view on it is there afterwards."""
-    macro = project.folder / "macros" / "movie_genre_features.sql"
-    contract = project.folder / "models" / "features" / "ftr_movie_genre.yml"
-    old = macro.read_text(), contract.read_text()
-    macro.write_text(old[0].replace("genre_count\n", "genre_count,\n        1::bigint as genre_new_count\n"))
-    contract.write_text(old[1] + '      - {name: genre_new_count, data_type: bigint, description: "New."}\n')
-    project.run()
-    (row,) = project.rows("select genre_new_count from features.ftr_movie_genre where movie_id = 1")
-    assert row["genre_new_count"] == 1
-    assert project.rows("select genre_new_count from live.live_movie_genre where movie_id = 1") == [row]
-    macro.write_text(old[0])
-    contract.write_text(old[1])
+    with new_genre_column(project):
+        project.run()
+        (row,) = project.rows("select genre_new_count from features.ftr_movie_genre where movie_id = 1")
+        assert row["genre_new_count"] == 1
+        assert project.rows("select genre_new_count from live.live_movie_genre where movie_id = 1") == [row]
     project.run()
     assert "genre_new_count" not in project.rows("select * from features.ftr_movie_genre where movie_id = 1")[0]
 
@@ -134,37 +130,132 @@ def test_part_of_the_project_is_published_alone_and_unchanged_rows_are_not_touch
     assert live_cast_size(project, 12) == 4
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_build_leaves_the_last_good_tables_and_the_next_completes(project: Project, seed: int) -> None:
+def test_build_killed_at_any_moment_leaves_the_last_good_tables_and_the_next_completes(project: Project) -> None:
     project.run()
     before = content(project)
-    add_film(project, 20 + seed)
-    process = project.start_dbt("build", "--exclude-resource-type", "unit_test")
-    kill_while_it_runs(process, random.Random(seed).uniform(3, 9))
-    assert (
-        len(project.rows("select from features.ftr_movie_cast"))
-        == len(project.rows("select from marts.dim_movies")) + 1
+    add_film(project, 21)
+    kill_while_it_runs(
+        project.start_dbt("build", "--exclude-resource-type", "unit_test"), random.Random(1).uniform(3, 9)
     )
-    if not project.rows("select from features.ftr_movie_cast where movie_id = %s", [20 + seed]):
-        assert content(project) == before  # all or nothing
-    assert live_cast_size(project, 20 + seed) == 4
+    after_kill = content(project)
+    assert live_cast_size(project, 21) == 4
     project.run()
-    assert project.rows("select from features.ftr_movie_cast where movie_id = %s", [20 + seed])
+    assert after_kill in (before, content(project))  # all or nothing
+    assert project.rows("select from features.ftr_movie_cast where movie_id = 21")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_publishing_leaves_the_last_good_values_online_and_the_next_completes(
-    project: Project, store: FeatureStore, seed: int
+@pytest.mark.parametrize(
+    ("movie_id", "lock"),
+    [
+        pytest.param(22, "build_features.ftr_movie_cast in access share mode", id="while it builds"),
+        pytest.param(23, "features.ftr_movie_cast in share row exclusive mode", id="while it publishes"),
+    ],
+)
+def test_build_killed_in_the_middle_publishes_all_or_nothing(project: Project, movie_id: int, lock: str) -> None:
+    project.run()
+    before = content(project)
+    add_film(project, movie_id)
+    with held(project, lock):
+        kill_when_blocked(project, project.start_dbt("run"))
+        assert content(project) == before
+    wait_for_the_server_to_notice(project)
+    after_kill = content(project)
+    assert live_cast_size(project, movie_id) == 4
+    project.run()
+    assert after_kill in (before, content(project))
+    assert project.rows("select from features.ftr_movie_cast where movie_id = %s", [movie_id])
+
+
+def test_publishing_killed_at_any_moment_leaves_the_last_good_values_online_and_the_next_completes(
+    project: Project, store: FeatureStore
 ) -> None:
     project.run()
     project.publish()
-    add_film(project, 30 + seed)
+    add_film(project, 31)
     project.run()
-    kill_while_it_runs(project.start_publish(), random.Random(seed).uniform(2, 8))
+    kill_while_it_runs(project.start_publish(), random.Random(1).uniform(2, 8))
     store.refresh_registry()
     assert served_cast_size(store, 1) == 4
     project.publish()
-    assert served_cast_size(store, 30 + seed) == 4
+    assert served_cast_size(store, 31) == 4
+
+
+def test_apply_killed_in_the_middle_of_a_new_column_leaves_the_service_readable(project: Project) -> None:
+    project.run()
+    project.publish()
+    with new_genre_column(project):
+        project.run()
+        for lock in (
+            "online.bechdel_movie_genre in access share mode",
+            "feast.feature_views in exclusive mode",
+            "feast.feature_services in exclusive mode",
+            "online.published in share mode",
+        ):
+            with held(project, lock):
+                kill_when_blocked(project, project.start_publish())
+            wait_for_the_server_to_notice(project)
+            assert served_genres(project, 1) == 2, lock
+        project.publish()
+        assert served_genres(project, 1) == 2
+        assert project.rows("select genre_new_count from online.bechdel_movie_genre where movie_id = 1") == [
+            {"genre_new_count": 1}
+        ]
+    project.dbt("run", "--vars", "allow_breaking: [ftr_movie_genre.genre_new_count]")
+
+
+@contextmanager
+def new_genre_column(project: Project) -> Iterator[None]:
+    """The project with one more feature of a film."""
+    macro = project.folder / "macros" / "movie_genre_features.sql"
+    contract = project.folder / "models" / "features" / "ftr_movie_genre.yml"
+    kept = {path: path.read_text() for path in (macro, contract)}
+    macro.write_text(kept[macro].replace("genre_count\n", "genre_count,\n        1::bigint as genre_new_count\n"))
+    meta = "{meta: {family: genre, sentence: New}}"
+    column = f"      - {{name: genre_new_count, data_type: bigint, description: New., config: {meta}}}\n"
+    contract.write_text(kept[contract] + column)
+    yield
+    for path, text in kept.items():
+        path.write_text(text)
+
+
+def served_genres(project: Project, movie_id: int) -> int:
+    """What a server that starts now gets for a film from the model's service."""
+    with open_store(project.database_url) as store:
+        service = store.get_feature_service("movie_bechdel_v1")
+        answer = store.get_online_features(features=service, entity_rows=[{"movie_id": movie_id}])
+        return int(answer.to_dict()["genre_count"][0])
+
+
+@contextmanager
+def held(project: Project, lock: str) -> Iterator[None]:
+    """A table that is locked, so that whoever comes there waits."""
+    with psycopg.connect(project.database_url) as connection:
+        connection.execute(f"lock table {lock}".encode())
+        yield
+
+
+def others(project: Project, condition: str) -> list[dict[str, Any]]:
+    """Who else is connected and is in this state."""
+    query = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and "
+    return project.rows(query + condition)
+
+
+def kill_when_blocked(project: Project, process: subprocess.Popen[bytes]) -> None:
+    """End it without a warning when it waits at the lock."""
+    deadline = time.monotonic() + 120
+    while not others(project, "wait_event_type = 'Lock'"):
+        assert process.poll() is None, "it ended before it came to the lock"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    kill_while_it_runs(process, 0)
+
+
+def wait_for_the_server_to_notice(project: Project) -> None:
+    """A statement that was sent is finished although nobody waits for it."""
+    deadline = time.monotonic() + 30
+    while others(project, "state = 'active'"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def kill_while_it_runs(process: subprocess.Popen[bytes], seconds: float) -> None:

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from benchmarks.restart import Seen, ask_until, question
-from tests.served_platform import Served, serve
+from tests.served_in_memory import Served, serve
 
 FILM = question(b'{"tmdb_id": 109445}')
 

@@ -2,17 +2,12 @@
 
 import gc
 import gzip
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import lightgbm
-import numpy as np
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
@@ -20,7 +15,6 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from common.errors import DatabaseError, FeatureStoreError
-from common.scoring import Calibration, FeatureInfo, Scorer, encode_features
 from common.tmdb import TmdbClient
 from common.tmdb.titles import search_key
 from serving.champion import Champion, ModelVersion
@@ -35,7 +29,8 @@ from serving.metrics import Metrics
 from serving.prediction import Predictor
 from serving.prediction_log import LoggedPrediction, PredictionLog
 from serving.schemas import ByTmdbId, PredictionAnswer
-from tests.feature_films import FULL_PAYLOAD, ROOT, Project, fill_raw_tables
+from tests.feature_films import FULL_PAYLOAD, ROOT, Project
+from tests.served_films import fitted_on, offline_rows
 from tests.serving_parts import FakeChampions
 
 pytestmark = [
@@ -59,20 +54,8 @@ AWKWARD_TITLES = (
 
 
 @pytest.fixture(scope="module")
-def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """200 films of the sample and the hand-made ones, built by dbt and published to Feast."""
-    folder = tmp_path_factory.mktemp("films")
-    settings = {"DB_CONNECTION_STRING": module_database_url, "STATE_DIR": str(folder), "SAMPLE_FILMS": "200"}
-    command = [sys.executable, "-m", "ingestion", "load", "--source", "sample"]
-    loaded = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert loaded.returncode == 0, loaded.stderr
-    fill_raw_tables(module_database_url)
-    built = Project(module_database_url, tmp_path_factory.mktemp("dbt"))
-    built.run()
-    built.publish()
-    return built
+def project(served_films: Project) -> Project:
+    return served_films
 
 
 @pytest.fixture
@@ -259,35 +242,6 @@ def test_old_answers_and_predictions_expire_and_files_stay(database: Database) -
 
     assert landing.expire(timedelta(days=180)) == 1
     assert set(landing.read([1, 78, 79])) == {1, 79}
-
-
-def offline_rows(database: Database, tmdb_ids: list[int]) -> dict[int, dict[str, Any]]:
-    """What training reads: the rows of the feature tables."""
-    rows: dict[int, dict[str, Any]] = {tmdb_id: {} for tmdb_id in tmdb_ids}
-    for theme in ("cast", "crew", "production", "text", "genre"):
-        query = f"select * from features.ftr_movie_{theme} where movie_id = any(%s)"  # noqa: S608
-        for row in database.fetch(query, [tmdb_ids]):
-            rows[row["movie_id"]].update(row)
-    return rows
-
-
-def fitted_on(rows: dict[int, dict[str, Any]]) -> Scorer:
-    """A model of every feature but the texts, that has learned something, whatever it is."""
-    row = next(iter(rows.values()))
-    keys = ("movie_id", "event_timestamp", "created_timestamp")
-    texts = ("text_title", "text_tagline", "text_overview")
-    infos = {}
-    for name in sorted(set(row) - {*keys, *texts}):
-        words = sorted({str(r[name]) for r in rows.values() if isinstance(r[name], str)})
-        infos[name] = FeatureInfo(name, "category" if words else "number", categories=tuple(words))
-    matrix = encode_features(infos, {}, list(rows.values()))
-    target = np.random.default_rng(7).integers(0, 4, len(rows))
-    options = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
-    boosters = tuple(
-        lightgbm.train(options, lightgbm.Dataset(matrix, target >= rating), num_boost_round=10)
-        for rating in (1, 2, 3)
-    )
-    return Scorer("movie_bechdel_v1", infos, (0.4, 0.6), boosters, (Calibration(1.0, 0.0),) * 3)
 
 
 @pytest.mark.parametrize("road", ["online", "live"])

@@ -9,7 +9,7 @@ import requests
 
 from serving.buffered import BODY_SECONDS
 from serving.rolling import HEAD_SECONDS
-from tests.served_platform import Served, serve
+from tests.served_in_memory import Served, serve
 
 FILM = b'{"tmdb_id": 109445}'
 POST = b"POST /api/v1/predictions HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"

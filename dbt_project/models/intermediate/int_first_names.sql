@@ -15,12 +15,7 @@ with ratings as (
 ),
 
 first_loads as (
-    select
-        source,
-        min(finished_at) as finished_at
-    from {{ source('raw', 'loads') }}
-    where target = 'raw.movies'
-    group by source
+    {{ first_loads('raw.movies') }}
 ),
 
 -- only films of their source's first load: what is loaded or looked up later changes no feature of an earlier film

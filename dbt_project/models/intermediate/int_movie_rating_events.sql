@@ -11,22 +11,40 @@ casts as (
     select * from {{ ref('ftr_movie_cast') }}
 ),
 
-versions as (
+snapshots as (
+    select * from {{ ref('snp_movies') }}
+),
+
+-- every rating that a film had, and the newest also before the snapshot has seen it: `dbt run` takes none
+known_ratings as (
     select
         tmdbid as movie_id,
-        (bt_score = 3)::integer as passes,
-        dbt_valid_from as valid_from,
-        row_number() over (partition by tmdbid order by dbt_valid_from) as version_number
-    from {{ ref('snp_movies') }}
+        bt_score as bechdel_rating,
+        dbt_valid_from as valid_from
+    from snapshots
+    union all
+    select
+        ratings.movie_id,
+        ratings.bechdel_rating,
+        ratings.loaded_at as valid_from
+    from ratings
+    where not exists (
+        select from snapshots
+        where snapshots.tmdbid = ratings.movie_id and snapshots.dbt_valid_from >= ratings.loaded_at
+    )
+),
+
+versions as (
+    select
+        movie_id,
+        (bechdel_rating = 3)::integer as passes,
+        valid_from,
+        row_number() over (partition by movie_id order by valid_from) as version_number
+    from known_ratings
 ),
 
 first_loads as (
-    select
-        source,
-        min(finished_at) as finished_at
-    from {{ source('raw', 'loads') }}
-    where target = 'raw.movies'
-    group by source
+    {{ first_loads('raw.movies') }}
 ),
 
 -- A film counts from the day after its release, and a film that we were told of late from then on:

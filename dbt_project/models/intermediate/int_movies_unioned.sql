@@ -4,13 +4,12 @@ with movies as (
     {{ movies_unioned('full join') }}
 ),
 
-first_loads as (
-    select
-        target,
-        source,
-        min(finished_at) as finished_at
-    from {{ source('raw', 'loads') }}
-    group by target, source
+tmdb_first_loads as (
+    {{ first_loads('raw.tmdb_movies') }}
+),
+
+kaggle_first_loads as (
+    {{ first_loads('raw.movies') }}
 ),
 
 stamped as (
@@ -25,14 +24,8 @@ stamped as (
             else movies.written_at
         end as created_timestamp
     from movies
-    left join first_loads as tmdb_first_loads
-        on
-            tmdb_first_loads.target = 'raw.tmdb_movies'
-            and movies.tmdb_source = tmdb_first_loads.source
-    left join first_loads as kaggle_first_loads
-        on
-            kaggle_first_loads.target = 'raw.movies'
-            and movies.kaggle_source = kaggle_first_loads.source
+    left join tmdb_first_loads on movies.tmdb_source = tmdb_first_loads.source
+    left join kaggle_first_loads on movies.kaggle_source = kaggle_first_loads.source
 )
 
 select * from stamped

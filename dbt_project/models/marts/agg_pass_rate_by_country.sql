@@ -1,18 +1,3 @@
 {{ config(indexes=[{'columns': ['country_name'], 'unique': true}]) }}
 
-with ratings as (
-    select * from {{ ref('fct_ratings') }}
-),
-
-counted as (
-    select
-        listed.name as country_name,
-        {{ pass_rate_columns('ratings.passes') }},
-        avg(ratings.cast_female_share) as mean_cast_female_share
-    from ratings
-    cross join lateral ({{ name_keys('ratings.countries') }}) as listed
-    group by listed.name
-    having count(*) >= {{ var('fewest_films_of_a_group') }}
-)
-
-select * from counted
+{{ pass_rate_by_listed('countries', 'country_name', fewest=var('fewest_films_of_a_group')) }}

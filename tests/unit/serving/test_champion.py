@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ModelNotReadyError
-from serving.champion import ChampionWatcher, ModelVersion
+from serving.champion import Champion, ChampionWatcher, ModelVersion
 from tests.serving_parts import make_scorer
 
 
@@ -50,6 +50,35 @@ def test_without_champion_the_error_says_what_to_run(watcher: ChampionWatcher) -
 
     with pytest.raises(ModelNotReadyError, match=r"^No model yet\. Run: make train-model$"):
         watcher.current()
+
+
+def test_before_the_registry_was_asked_the_model_is_being_loaded(watcher: ChampionWatcher) -> None:
+    with pytest.raises(ModelNotReadyError, match="being loaded"):
+        watcher.current()
+
+
+def test_registry_away_at_the_start_is_named(watcher: ChampionWatcher, registry: FakeRegistry) -> None:
+    registry.is_away = True
+    watcher.look()
+
+    with pytest.raises(ModelNotReadyError, match=r"MLflow does not answer \(ConnectionError\)"):
+        watcher.current()
+
+
+def test_champion_answers_only_when_all_is_warm(registry: FakeRegistry, tmp_path: Path) -> None:
+    said = []
+
+    def warm_up(_: Champion) -> None:
+        with pytest.raises(ModelNotReadyError, match="being loaded"):
+            watcher.current()
+        said.append("warm")
+
+    watcher = ChampionWatcher(registry, tmp_path, "http://registry", on_load=warm_up)
+    registry.champion = version("1")
+    watcher.look()
+
+    assert said == ["warm"]
+    assert watcher.current().version.version == "1"
 
 
 def test_new_champion_is_served_and_downloaded_once(watcher: ChampionWatcher, registry: FakeRegistry) -> None:

@@ -1,6 +1,7 @@
 """Conditional requests, compression, other sites' scripts, and the page of the API's description."""
 
 import gzip
+import re
 
 import orjson
 import pytest
@@ -78,3 +79,16 @@ def test_text_that_holds_a_request_is_no_request(client: FlaskClient) -> None:
     body = orjson.dumps('{"tmdb_id": 109445}')
 
     assert client.post(PREDICTIONS, data=body, content_type="application/json").status_code == 422
+
+
+def test_each_request_leaves_one_line_without_what_was_asked(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="serving.app")
+    client.get("/api/v1/movies/search?q=secret", headers={"X-Request-ID": "abc", "Authorization": "Bearer hidden"})
+    client.get("/no%0Asuch page")
+
+    found, missing = (record.getMessage() for record in caplog.records)
+    assert re.fullmatch(r"request id=abc method=GET path=/api/v1/movies/search status=200 ms=\d+\.\d", found)
+    assert re.fullmatch(r"request id=\w{16} method=GET path=/no%0Asuch%20page status=404 ms=\d+\.\d", missing)
+    assert {record.levelname for record in caplog.records} == {"INFO"}

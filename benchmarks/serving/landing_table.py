@@ -1,0 +1,58 @@
+"""The landing table as a measurement needs it; afterwards it is as it was, also when a run was interrupted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import psycopg
+
+from common.settings import Settings
+
+_BEFORE = "serving.landed_before_benchmark"
+
+
+@contextmanager
+def landed_as_before(settings: Settings, films: Sequence[int]) -> Iterator[None]:
+    """The landing table may hold any of these films meanwhile, and is afterwards as it was."""
+    with psycopg.connect(settings.database_url) as connection:
+        _put_back(connection)  # of a run that was killed
+        connection.execute(
+            f"create table {_BEFORE} as select * from raw.tmdb_movies where tmdb_id = any(%s)",  # noqa: S608
+            [list(films)],
+        )
+        connection.execute(
+            "create table serving.films_of_benchmark as select unnest(%s::bigint[]) as film", [list(films)]
+        )
+    try:
+        yield
+    finally:
+        with psycopg.connect(settings.database_url) as connection:
+            _put_back(connection)
+
+
+def _put_back(connection: psycopg.Connection) -> None:
+    [(exists,)] = connection.execute("select to_regclass(%s) is not null", [_BEFORE]).fetchall()
+    if exists:
+        connection.execute(
+            "delete from raw.tmdb_movies where tmdb_id in (select film from serving.films_of_benchmark)"
+        )
+        connection.execute(f"insert into raw.tmdb_movies select * from {_BEFORE}")  # noqa: S608
+        connection.execute(f"drop table {_BEFORE}, serving.films_of_benchmark")
+
+
+def land(settings: Settings, bodies: Mapping[int, bytes]) -> None:
+    """The films have landed just now, and nobody has asked for them."""
+    with psycopg.connect(settings.database_url) as connection:
+        connection.cursor().executemany(
+            """
+            insert into raw.tmdb_movies
+                (tmdb_id, payload, source, is_synthetic, payload_hash, fetched_at, loaded_at)
+            values (%s, %s, 'api', false, 'benchmark', now(), now())
+            """,
+            [(film, body.decode()) for film, body in bodies.items()],
+        )
+
+
+def forget(settings: Settings, films: Sequence[int]) -> None:
+    """No film has landed."""
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute("delete from raw.tmdb_movies where tmdb_id = any(%s)", [list(films)])

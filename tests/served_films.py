@@ -1,0 +1,38 @@
+"""The films of the serving tests as training reads them, and a model of them that has learned something."""
+
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from common.scoring import Calibration, FeatureInfo, Scorer, encode_features
+from serving.database import Database
+
+
+def offline_rows(database: Database, tmdb_ids: list[int]) -> dict[int, dict[str, Any]]:
+    """What training reads: the rows of the feature tables."""
+    rows: dict[int, dict[str, Any]] = {tmdb_id: {} for tmdb_id in tmdb_ids}
+    for theme in ("cast", "crew", "production", "text", "genre"):
+        query = f"select * from features.ftr_movie_{theme} where movie_id = any(%s)"  # noqa: S608
+        for row in database.fetch(query, [tmdb_ids]):
+            rows[row["movie_id"]].update(row)
+    return rows
+
+
+def fitted_on(rows: dict[int, dict[str, Any]]) -> Scorer:
+    """A model of every feature but the texts, that has learned something, whatever it is."""
+    row = next(iter(rows.values()))
+    keys = ("movie_id", "event_timestamp", "created_timestamp")
+    texts = ("text_title", "text_tagline", "text_overview")
+    infos = {}
+    for name in sorted(set(row) - {*keys, *texts}):
+        words = sorted({str(r[name]) for r in rows.values() if isinstance(r[name], str)})
+        infos[name] = FeatureInfo(name, "category" if words else "number", categories=tuple(words))
+    matrix = encode_features(infos, {}, list(rows.values()))
+    target = np.random.default_rng(7).integers(0, 4, len(rows))
+    options = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
+    boosters = tuple(
+        lightgbm.train(options, lightgbm.Dataset(matrix, target >= rating), num_boost_round=10)
+        for rating in (1, 2, 3)
+    )
+    return Scorer("movie_bechdel_v1", infos, (0.4, 0.6), boosters, (Calibration(1.0, 0.0),) * 3)

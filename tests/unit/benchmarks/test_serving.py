@@ -1,0 +1,50 @@
+"""What the benchmarks of the server make of their numbers."""
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from benchmarks.serving.endurance import BOUND_MB, growth, judge, wishes
+from benchmarks.serving.report import as_page, as_table
+from common.errors import ServiceError
+
+FIGURES = {"p50_ms": 1.25, "p99_ms": 20.0, "rps": 1234.5}
+
+
+def test_memory_counts_after_the_warm_tenths_and_of_the_worst_worker() -> None:
+    assert growth({1: [100, 180, 200, 201], 2: [100, 150, 160, 175]}) == 15
+
+
+@pytest.mark.parametrize(
+    ("readings", "failures", "complaint"),
+    [
+        ({1: [100.0, 100.0, 100.0, 101.0 + BOUND_MB]}, Counter[str](), "memory grew by 31"),
+        ({1: [100.0, 100.0, 100.0, 100.0]}, Counter({"GET / answered 500": 2}), "2 x GET / answered 500"),
+        ({}, Counter[str](), "no worker"),
+    ],
+)
+def test_growth_and_failures_end_the_run_with_a_sentence(
+    readings: dict[int, list[float]], failures: Counter[str], complaint: str
+) -> None:
+    with pytest.raises(ServiceError, match=complaint):
+        judge(readings, failures)
+
+
+def test_wishes_hold_good_and_bad_requests_and_are_the_same_each_time() -> None:
+    first, second = (list(itertools.islice(wishes(list(range(1, 50))), 2000)) for _ in range(2))
+
+    assert first == second
+    assert {wish.status for wish in first} == {200, 400, 404, 405, 422}
+
+
+def test_table_has_a_line_for_each_path_that_a_peer_has() -> None:
+    peer = {"cold": {"c1": FIGURES}, "batch_100_ms": 51.2}
+    machine = {"cores": 2, "workers": 2, "films": 2000, "source": "made-up films", "load_before": 0.1}
+    report = {"ours": peer, "mlflow": {"cached": {"c8": FIGURES}}, "machine": machine}
+
+    lines = as_table(report).splitlines()
+
+    assert [line.split("|")[1].strip() for line in lines[2:4]] == ["everything cold, 1", "asked before, 8"]
+    assert "1.2 / 20.0, 1,234/s" in lines[2]
+    assert "2 cores, 2 workers" in as_page(report)
