@@ -293,10 +293,10 @@ def test_answers_equal_the_offline_rows_and_their_scores(
 def test_what_people_type_is_never_taken_for_sql(database: Database, attack: str) -> None:
     catalogue = Catalogue(database)
     films = database.fetch("select count(*) as films from raw.movies")
+    known = database.fetch("select movie_id from marts.dim_movies")
 
-    assert catalogue.search(attack, 5) == []
+    assert {film.tmdb_id for film in catalogue.search(attack, 5)} <= {film["movie_id"] for film in known}
     assert catalogue.match(attack, None).kind in {"none", "similar"}
-    assert catalogue.find_imdb_id(attack) is None
     number, _ = Feedback(database).give(5, 1, attack, request_id=attack, model_version=attack)
     [stored] = database.fetch("select * from serving.feedback where feedback_id = %s", [number])
     assert (stored["comment"], stored["request_id"], stored["model_version"]) == (attack, attack, attack)
