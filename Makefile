@@ -5,7 +5,7 @@ RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up restart down status logs download-data init-infra train-model predict evaluate \
         rollback cleanup-mlflow docs backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
-        sbom audit clean lock
+        feast-ui sbom audit clean lock
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ cleanup-mlflow: install ## delete experiments and models, and collect garbage; a
 
 docs: install ## dbt's documentation and lineage as one static page
 	@$(RUN) -m orchestration docs
+
+feast-ui: install ## Feast's own console of views and services, on port 8888
+	@$(RUN) -m orchestration.feast_ui
 
 backfill: install ## fetch every film of the catalogue from TMDB, within its limits; resumable
 	@$(RUN) -m serving backfill

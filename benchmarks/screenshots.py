@@ -57,7 +57,7 @@ def _shoot(
     picture = Image.open(io.BytesIO(page.screenshot(full_page=height is None)))
     page.close()
     for colors in (COLORS, COLORS // 2, COLORS // 6):
-        picture.convert("RGB").quantize(colors).save(path, optimize=True)
+        picture.convert("RGB").quantize(colors, kmeans=2).save(path, optimize=True)
         if path.stat().st_size < MAX_BYTES:
             break
     print(f"{path.relative_to(ROOT)} {path.stat().st_size // 1000} kB")

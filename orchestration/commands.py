@@ -149,11 +149,13 @@ def docs(runtime: Runtime, _: argparse.Namespace) -> int:
     progress = Progress(total=1)
     with progress.step("Documentation by dbt") as step:
         log = runtime.settings.state_dir / "logs" / "docs.log"
-        command = ("dbt", "docs", "generate", "--static", *DBT_FOLDERS)
+        # a folder of its own: it would overwrite the record of the last build, which the page of the platform shows
+        folder = ROOT / "dbt_project" / "target" / "docs"
+        command = ("dbt", "docs", "generate", "--static", "--target-path", str(folder), *DBT_FOLDERS)
         run_command(command, environment=runtime.environment, log=log, step=step)
         page = ROOT / "reports" / "dbt.html"
         page.parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / "dbt_project" / "target" / "static_index.html", page)
+        shutil.copy(folder / "static_index.html", page)
         step.result = str(page)
     return 0
 

@@ -56,6 +56,7 @@ def create_app(settings: Settings | None = None, *, workers: int = 1, parts: Ser
         validation_error_model=Problem,
         validation_error_callback=refuse_invalid,
         doc_ui=False,
+        static_folder=None,  # the pages' blueprint serves it and says how long it may be kept
     )
     app.json = OrjsonProvider(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES

@@ -1,6 +1,7 @@
 """Geometry of the charts: from numbers to percentages of a drawing's width and height. Templates draw them."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from serving.schemas import Reason
@@ -8,6 +9,8 @@ from serving.schemas import Reason
 LEFT, WIDTH = 9.0, 90.0  # the plot's place in the drawing, in percent; templates/parts.html draws the same
 TOP, HEIGHT = 4.0, 84.0
 MAX_TICKS = 6
+MAX_GAP_YEARS = 3
+STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 1000)
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,11 @@ class Point:
 
 @dataclass(frozen=True)
 class LineChart:
-    """A line with its interval; `line` and `band` are in the plot's own 0 to 100."""
+    """Lines with their intervals, in the plot's own 0 to 100; a new line begins after a gap in the years."""
 
     summary: str
-    line: str
-    band: str
+    lines: tuple[str, ...]
+    bands: tuple[str, ...]
     points: tuple[Point, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -46,6 +49,7 @@ class Bar:
     name: str
     value: float
     label: str
+    count: str = ""
     low: float | None = None
     high: float | None = None
 
@@ -89,6 +93,88 @@ class Grid:
 
     columns: tuple[int, ...]
     rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A part of a column, in percent of the column's height from the top."""
+
+    name: str
+    top: float
+    height: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One period: its parts from the top down, and where it stands in the plot."""
+
+    name: str
+    x: float
+    width: float
+    levels: tuple[Level, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class LevelChart:
+    """Columns of parts that sum to 100 %."""
+
+    summary: str
+    columns: tuple[Column, ...]
+    ticks: tuple[Tick, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """A figure as a dot with its interval, in percent of the axis."""
+
+    name: str
+    at: float
+    low_at: float
+    high_at: float
+    label: str
+    count: int
+
+
+@dataclass(frozen=True)
+class RangeChart:
+    """Figures of several groups on one axis, beside the figure of all."""
+
+    groups: tuple[tuple[str, tuple[Range, ...]], ...]
+    reference_at: float
+    ticks: tuple[Tick, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A gain or a loss as a bar from zero, in percent of the axis."""
+
+    name: str
+    side: str
+    x: float
+    width: float
+    label: str
+
+
+@dataclass(frozen=True)
+class ChangeChart:
+    """Gains and losses of named things."""
+
+    zero_at: float
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Probabilities over whole numbers from 0, in percent of the drawing, with the zone that gets no verdict."""
+
+    summary: str
+    line: str
+    points: tuple[Point, ...]
+    ticks: tuple[Tick, ...]
+    zone_top: float
+    zone_height: float
 
 
 @dataclass(frozen=True)
@@ -154,13 +240,15 @@ def draw_reasons(reasons: Sequence[Reason]) -> list[ReasonBar]:
 
 
 def draw_line(shares: Sequence[Share], *, of: str) -> LineChart:
-    """A line over an ordered axis whose names are numbers (years).
+    """A line over an ordered axis whose names are numbers (years); single years far from all others are left out.
 
     Args:
         shares: in any order; names are whole numbers.
         of: what the shares say, for people who do not see the chart.
     """
     ordered = sorted(shares, key=lambda share: int(share.name))
+    stretches = _split_at_gaps(ordered)
+    ordered = [share for stretch in stretches for share in stretch] or ordered
     years = [int(share.name) for share in ordered]
     first, last = min(years), max(years)
 
@@ -170,12 +258,15 @@ def draw_line(shares: Sequence[Share], *, of: str) -> LineChart:
     def down(value: float) -> float:
         return round(100 - _percent(value), 2)
 
-    upper = [f"{across(y)},{down(s.high)}" for y, s in zip(years, ordered, strict=True) if s.high is not None]
-    lower = [f"{across(y)},{down(s.low)}" for y, s in zip(years, ordered, strict=True) if s.low is not None]
+    def draw_band(stretch: Sequence[Share]) -> str:
+        upper = [f"{across(int(s.name))},{down(s.high)}" for s in stretch if s.high is not None]
+        lower = [f"{across(int(s.name))},{down(s.low)}" for s in stretch if s.low is not None]
+        return " ".join([*upper, *reversed(lower)])
+
     return LineChart(
         summary=f"{of}: {_say(ordered[0])}, {_say(ordered[-1])}. The table below has every number.",
-        line=" ".join(f"{across(year)},{down(share.value)}" for year, share in zip(years, ordered, strict=True)),
-        band=" ".join([*upper, *reversed(lower)]),
+        lines=tuple(" ".join(f"{across(int(s.name))},{down(s.value)}" for s in stretch) for stretch in stretches),
+        bands=tuple(filter(None, map(draw_band, stretches))),
         points=tuple(
             Point(
                 round(LEFT + WIDTH * across(year) / 100, 2),
@@ -199,7 +290,8 @@ def draw_bars(shares: Sequence[Share], *, of: str) -> BarChart:
             Bar(
                 name=share.name,
                 value=_percent(share.value),
-                label=f"{100 * share.value:.0f} %" + (f" of {share.count:,}" if share.count is not None else ""),
+                label=f"{100 * share.value:.0f} %",
+                count="" if share.count is None else f"{share.count:,}",
                 low=None if share.low is None else _percent(share.low),
                 high=None if share.high is None else _percent(share.high),
             )
@@ -209,23 +301,158 @@ def draw_bars(shares: Sequence[Share], *, of: str) -> BarChart:
 
 
 def draw_grid(shares: Sequence[tuple[Share, int]]) -> Grid:
-    """Names down, decades across.
+    """Names down, decades across; decades that are empty for most names are left out.
 
     Args:
         shares: each with its decade.
     """
-    decades = tuple(sorted({decade for _, decade in shares}))
+    names = sorted({share.name for share, _ in shares})
+    filled = Counter(decade for _, decade in shares)
+    decades = tuple(sorted(decade for decade, count in filled.items() if 3 * count >= len(names)))
     cells = {
         (share.name, decade): Cell(f"{100 * share.value:.0f}", min(int(share.value * 10), 9), share.count)
         for share, decade in shares
     }
-    names = sorted({share.name for share, _ in shares})
     return Grid(decades, tuple((name, tuple(cells.get((name, decade)) for decade in decades)) for name in names))
+
+
+def draw_levels(periods: Sequence[tuple[str, Sequence[int]]], *, of: str, names: Sequence[str]) -> LevelChart:
+    """Columns over periods in the order given.
+
+    Args:
+        periods: each with its counts, the lowest level first.
+        names: of the levels, in the order of the counts.
+    """
+    width = WIDTH / len(periods)
+    columns = tuple(
+        Column(
+            name=name,
+            x=round(LEFT + place * width + width * 0.07, 2),
+            width=round(width * 0.86, 2),
+            levels=_stack(counts, names),
+            count=sum(counts),
+        )
+        for place, (name, counts) in enumerate(periods)
+    )
+    step = next(step for step in STEPS if len(periods) / step <= 2 * MAX_TICKS)
+    ticks = tuple(Tick(round(c.x + c.width / 2, 2), c.name) for c in columns[::step])
+    last = columns[-1]
+    return LevelChart(f"{of}. {last.name}: {', '.join(level.label for level in last.levels)}.", columns, ticks)
+
+
+def _stack(counts: Sequence[int], names: Sequence[str]) -> tuple[Level, ...]:
+    """The highest level at the bottom, so that its top edge can be read from the axis."""
+    total, top, levels = sum(counts), 0.0, []
+    for count, name in zip(counts, names, strict=True):
+        height = 100 * count / total
+        label = f"{height:.0f} % {name}"
+        levels.append(Level(name, round(TOP + HEIGHT * top / 100, 2), round(HEIGHT * height / 100, 2), label))
+        top += height
+    return tuple(levels)
+
+
+def draw_ranges(groups: Mapping[str, Sequence[Share]], *, reference: float) -> RangeChart:
+    """Figures between 0 and 1 with their intervals; the axis begins at a tenth below the lowest.
+
+    Args:
+        groups: shares by the group's name; each has its interval.
+        reference: the figure of all together.
+    """
+    lows = [share.low for shares in groups.values() for share in shares if share.low is not None]
+    begin = int(min([*lows, reference]) * 10) / 10
+
+    def across(value: float) -> float:
+        return round(100 * (min(max(value, begin), 1.0) - begin) / (1 - begin), 2)
+
+    tenths = range(round(begin * 10), 11)
+    return RangeChart(
+        groups=tuple(
+            (
+                name,
+                tuple(
+                    Range(
+                        name=share.name,
+                        at=across(share.value),
+                        low_at=across(share.value if share.low is None else share.low),
+                        high_at=across(share.value if share.high is None else share.high),
+                        label=f"{share.value:.2f}",
+                        count=share.count or 0,
+                    )
+                    for share in shares
+                ),
+            )
+            for name, shares in groups.items()
+        ),
+        reference_at=across(reference),
+        ticks=tuple(Tick(across(tenth / 10), f"{tenth / 10:.1f}") for tenth in tenths),
+    )
+
+
+def draw_changes(changes: Mapping[str, float]) -> ChangeChart:
+    """Bars from zero, the greatest first."""
+    low, high = min([0.0, *changes.values()]), max([0.0, *changes.values()])
+    span = (high - low) or 1.0
+
+    def across(value: float) -> float:
+        return round(100 * (value - low) / span, 2)
+
+    return ChangeChart(
+        zero_at=across(0),
+        changes=tuple(
+            Change(
+                name=name,
+                side="for" if value >= 0 else "against",
+                x=across(min(value, 0.0)),
+                width=round(100 * abs(value) / span, 2),
+                label=f"{value:+.3f}".replace("-", "\N{MINUS SIGN}"),
+            )
+            for name, value in sorted(changes.items(), key=lambda item: -item[1])
+        ),
+    )
+
+
+def draw_curve(probabilities: Sequence[float], *, band: tuple[float, float], of: str) -> Curve:
+    """Dots for 0, 1, 2 ... and the line through them.
+
+    Args:
+        probabilities: at least two.
+        band: what lies between gets no verdict.
+        of: what is counted, for the labels.
+    """
+    step = 100 / (len(probabilities) - 1)
+
+    def across(number: int) -> float:
+        return round(LEFT + WIDTH * 0.96 * (number * step) / 100, 2)
+
+    def down(value: float) -> float:
+        return round(TOP + HEIGHT * (100 - _percent(value)) / 100, 2)
+
+    says = [f"{number} {of}: {100 * value:.0f} %" for number, value in enumerate(probabilities)]
+    return Curve(
+        summary="; ".join(says),
+        line=" ".join(f"{round(96 * n * step / 100, 2)},{100 - _percent(v)}" for n, v in enumerate(probabilities)),
+        points=tuple(Point(across(n), down(v), says[n]) for n, v in enumerate(probabilities)),
+        ticks=tuple(Tick(across(number), str(number)) for number in range(len(probabilities))),
+        zone_top=down(band[1]),
+        zone_height=round(down(band[0]) - down(band[1]), 2),
+    )
+
+
+def _split_at_gaps(ordered: Sequence[Share]) -> list[list[Share]]:
+    """Stretches without a gap of more than MAX_GAP_YEARS, each of two years or more: a line over years of which
+    nothing is known would claim something."""
+    stretches: list[list[Share]] = []
+    for share in ordered:
+        if stretches and int(share.name) - int(stretches[-1][-1].name) <= MAX_GAP_YEARS:
+            stretches[-1].append(share)
+        else:
+            stretches.append([share])
+    return [stretch for stretch in stretches if len(stretch) > 1]
 
 
 def _ticks(first: int, last: int) -> list[int]:
     """Round years, few enough for a phone."""
-    step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100, 1000) if (last - first) / step <= MAX_TICKS)
+    step = next(step for step in STEPS if (last - first) / step <= MAX_TICKS)
     return [year for year in range(first, last + 1) if year % step == 0]
 
 

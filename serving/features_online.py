@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,11 @@ from common.errors import FeatureStoreError
 from serving.features_live import FeatureRow
 
 logger = logging.getLogger(__name__)
+
+READ_SECONDS = 5.0  # Feast's stores wait for a connection for half a minute
+PAUSE_SECONDS = 3.0  # nobody waits for a silent store again for so long
+THREADS = 16
+SILENT = f"The feature store did not answer in {READ_SECONDS:.0f} seconds. Check PostgreSQL, then try again."
 
 
 class OnlineFeatures:
@@ -21,20 +28,31 @@ class OnlineFeatures:
         self._store: Any = None
         self._services: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._readers = ThreadPoolExecutor(THREADS, "feast")
+        self._silent_until = 0.0
 
     def warm_up(self, service: str) -> None:
         """Import Feast, read the service and ask the store once before a request does; it will tell what failed."""
         with contextlib.suppress(FeatureStoreError):
-            self.read([0], service)
+            self._read([0], service)
 
     def read(self, tmdb_ids: Sequence[int], service: str) -> dict[int, FeatureRow]:
         """Feature values by film; a film that was never materialized is absent, a value may be None.
 
         Raises:
-            FeatureStoreError: Feast's registry or store cannot answer, or does not know the service.
+            FeatureStoreError: Feast's registry or store cannot answer in time, or does not know the service.
         """
         if not tmdb_ids:
             return {}
+        if time.monotonic() < self._silent_until:
+            raise FeatureStoreError(SILENT)
+        try:
+            return self._readers.submit(self._read, tmdb_ids, service).result(READ_SECONDS)
+        except TimeoutError as error:
+            self._silent_until = time.monotonic() + PAUSE_SECONDS
+            raise FeatureStoreError(SILENT) from error
+
+    def _read(self, tmdb_ids: Sequence[int], service: str) -> dict[int, FeatureRow]:
         rows = [{"movie_id": tmdb_id} for tmdb_id in tmdb_ids]
         try:
             answer = self._open().get_online_features(features=self._service(service), entity_rows=rows).to_dict()

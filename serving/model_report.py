@@ -6,13 +6,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from common.errors import PlatformError
-from serving.champion import MODEL_NAME, Champion
+from serving.champion import EVALUATION, MODEL_NAME, Champion
+from serving.charts import ChangeChart, RangeChart, Share, draw_changes, draw_ranges
 from serving.database import Database
 from serving.feature_tables import read_features
 
@@ -22,6 +23,26 @@ BINS = 10
 MAX_FILMS = 5_000
 KEPT_SECONDS = 60.0
 Z = 1.96  # of a 95 % interval
+EVALUATION_RUNS = "attributes.run_name = 'evaluation'"  # as training/report.py names them
+LANGUAGES = {
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "hi": "Hindi",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "sv": "Swedish",
+    "zh": "Chinese",
+}
+SLICES = {
+    "decade": "Decade of release",
+    "genre": "Genre",
+    "language": "Original language",
+    "budget": "Size of the budget",
+    "known_genders": "Share of the cast whose gender is known",
+}
 
 
 @dataclass(frozen=True)
@@ -53,11 +74,25 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Diagnosis:
+    """Where the model is good and what it lives on; None where nobody has measured it.
+
+    Attributes:
+        slices: AUC by kind of film.
+        ablation: AUC lost when the model does without a family of features.
+    """
+
+    slices: RangeChart | None = None
+    ablation: ChangeChart | None = None
+
+
+@dataclass(frozen=True)
 class ModelReport:
     """Everything about one champion; parts that could not be had are empty, and `problems` says why."""
 
     version: str
     evaluation: Mapping[str, Any] = field(default_factory=dict)
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
     reliability: Sequence[Reliability] = ()
     history: Sequence[Version] = ()
     problems: Sequence[str] = ()
@@ -85,8 +120,11 @@ class ModelReports:
             elif is_old:
                 problems: list[str] = []
                 history = self._try(problems, "history", self._read_history) or report.history
-                report = self._report = ModelReport(
-                    report.version, report.evaluation, report.reliability, history, problems
+                diagnosis = report.diagnosis
+                if diagnosis.ablation is None:  # somebody may have run `make evaluate` by now
+                    diagnosis = self._try(problems, "diagnosis", lambda: self._diagnose(champion, report.evaluation))
+                report = self._report = replace(
+                    report, diagnosis=diagnosis or report.diagnosis, history=history, problems=problems
                 )
                 self._asked_at = time.monotonic()
             return report
@@ -95,11 +133,12 @@ class ModelReports:
         problems: list[str] = []
         run_id = champion.version.run_id
         evaluation = self._try(problems, "evaluation", lambda: self._read_evaluation(run_id)) or {}
-        reliability: Sequence[Reliability] = ()
+        diagnosis, reliability = Diagnosis(), ()
         if evaluation:
+            diagnosis = self._try(problems, "diagnosis", lambda: self._diagnose(champion, evaluation)) or diagnosis
             reliability = self._try(problems, "reliability", lambda: self._judge(run_id, evaluation)) or ()
         history = self._try(problems, "history", self._read_history) or ()
-        return ModelReport(champion.version.version, evaluation, reliability, history, problems)
+        return ModelReport(champion.version.version, evaluation, diagnosis, reliability, history, problems)
 
     def _try(self, problems: list[str], what: str, read: Any) -> Any:
         try:
@@ -120,9 +159,29 @@ class ModelReports:
 
     def _read_evaluation(self, run_id: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            path = self._client().download_artifacts(run_id, "evaluation.json", folder)
+            path = self._client().download_artifacts(run_id, EVALUATION, folder)
             report: dict[str, Any] = json.loads(Path(path).read_bytes())
             return report
+
+    def _diagnose(self, champion: Champion, evaluation: Mapping[str, Any]) -> Diagnosis:
+        """From the champion's own run, and what that lacks from the newest `make evaluate` on the same data."""
+        if "ablation" not in evaluation:
+            run_id = self._find_evaluation(champion)
+            evaluation = {**(self._read_evaluation(run_id) if run_id else {}), **evaluation}
+        return make_diagnosis(evaluation)
+
+    def _find_evaluation(self, champion: Champion) -> str | None:
+        """The run of the newest full evaluation of the champion's features on the champion's films."""
+        client = self._client()
+        run = client.get_run(champion.version.run_id)
+        wanted = {name: run.data.tags.get(name, "") for name in ("data_hash", "feature_service")}
+        found = client.search_runs(
+            [run.info.experiment_id],
+            " and ".join([f"tags.{name} = '{value}'" for name, value in wanted.items()] + [EVALUATION_RUNS]),
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+        )
+        return found[0].info.run_id if found else None
 
     def _judge(self, run_id: str, evaluation: Mapping[str, Any]) -> list[Reliability]:
         """Let the evaluated model, which was fitted without the newest films, score those films once more."""
@@ -157,6 +216,28 @@ class ModelReports:
             )
             for item in sorted(found, key=lambda item: -int(item.version))
         ]
+
+
+def make_diagnosis(evaluation: Mapping[str, Any]) -> Diagnosis:
+    """The figures of the newest films as charts."""
+    groups = {
+        SLICES.get(kind, kind): [
+            Share(
+                LANGUAGES.get(name, name) if kind == "language" else name,
+                figures["auc"],
+                low=figures["intervals"]["auc"][0],
+                high=figures["intervals"]["auc"][1],
+                count=figures["films"],
+            )
+            for name, figures in groups.items()
+        ]
+        for kind, groups in (evaluation.get("slices") or {}).items()
+    }
+    lost = {family: float(figures["auc_lost"]) for family, figures in (evaluation.get("ablation") or {}).items()}
+    return Diagnosis(
+        slices=draw_ranges(groups, reference=evaluation["time"]["rating_3"]["auc"]) if groups else None,
+        ablation=draw_changes(lost) if lost else None,
+    )
 
 
 def bin_reliability(probabilities: Sequence[float], passes: Sequence[bool]) -> list[Reliability]:

@@ -1,14 +1,16 @@
 """The pages for people: a search, an answer that one can read, and the state of the platform behind it."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import orjson
-from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, redirect, render_template, request, send_file, url_for
 from flask.blueprints import BlueprintSetupState
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
@@ -18,23 +20,45 @@ from common.errors import ModelNotReadyError, PlatformError
 from common.settings import ROOT
 from common.tmdb import Deadline
 from serving.api import model_card, services
-from serving.charts import draw_reasons, place_on_scale
+from serving.charts import Curve, draw_curve, draw_reasons, place_on_scale
 from serving.film_details import CODES, FilmDetails, Gender, read_details
 from serving.model_report import ModelReports
-from serving.platform_state import PlatformState
+from serving.platform_state import KEPT_SECONDS, Console, PlatformState, list_consoles
 from serving.problems import INVALID, Kind, describe_validation_errors, make_problem, problem_of, problem_response
+from serving.recent import Recent
 from serving.schemas import ByTitle, ByTmdbId, MovieAnswer, PredictionAnswer, Problem, poster_url
 from serving.services import Services
 from serving.similar import SimilarFilm, SimilarFilms
 from serving.trends import TRENDS, Trends, write_csv
-from serving.what_if import TOP, WhatIf, imagine
+from serving.what_if import TOP, WhatIf, imagine, imagine_every_number
 
-pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+
+class _Pages(Blueprint):
+    """Static files that are asked for under their content's own address stay in the browser."""
+
+    def get_send_file_max_age(self, filename: str | None) -> int | None:
+        name = filename or ""
+        is_named_by_content = name in _fingerprints() and request.args.get("v") == _fingerprints()[name]
+        return IMMUTABLE_SECONDS if is_named_by_content or name.endswith(".woff2") else None
+
+
+pages = _Pages("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
 POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src 'self' https://image.tmdb.org; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; font-src 'self'; "
+    "img-src 'self'{posters}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+POSTER_HOST = " https://image.tmdb.org"
+# dbt writes its documentation as one page with its scripts inline. They run in an origin of their own (`sandbox`),
+# load nothing and send nothing.
+DBT_DOCS_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+STATIC = ROOT / "serving" / "static"
+DBT_DOCS = ROOT / "reports" / "dbt.html"
+NO_DBT_DOCS = Kind("no-dbt-docs", 404, "No documentation yet")
+IMMUTABLE_SECONDS = 365 * 24 * 3600  # the address changes with the content
 VERDICTS = {
     "pass": "Probably passes",
     "fail": "Probably fails",
@@ -46,9 +70,25 @@ RATINGS = {
     "2": "two named women who talk to each other, but only about a man",
     "3": "two named women who talk to each other about something other than a man",
 }
+REMEMBER_SECONDS = 60.0
+MAX_HOSTS = 16  # names under which readers ask for the pages
+REMEMBER_FILMS = 2_000  # about 10 kB each
+GROUPS = {"woman": "women", "man": "men", "nonbinary": "non-binary", "unknown": "not known"}
 GENDERS = {"woman": "woman", "man": "man", "nonbinary": "non-binary", "unknown": "not known"}
 PRESETS = ("", "swap", "women")
+Shown = TypeVar("Shown")
 UNKNOWN_TREND = Kind("no-such-chart", 404, "No such chart")
+
+
+@dataclass(frozen=True)
+class ShownFilm:
+    """A film on a shelf; `rating` is people's, None where it is not known or goes without saying."""
+
+    tmdb_id: int
+    title: str
+    year: int | None
+    poster_url: str | None
+    rating: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +99,10 @@ class PageParts:
     reports: ModelReports
     platform: PlatformState
     trends: Trends
+    details: Recent[FilmDetails]
+    neighbours: Recent[list[SimilarFilm]]
+    shelves: Recent[list[ShownFilm]]
+    consoles: Recent[list[Console]]
 
 
 @dataclass(frozen=True)
@@ -77,6 +121,10 @@ def _make_parts(state: BlueprintSetupState) -> None:
         reports=ModelReports(parts.settings.tracking_uri, parts.database),
         platform=PlatformState(parts.database),
         trends=Trends(parts.database),
+        details=Recent(REMEMBER_SECONDS, REMEMBER_FILMS),
+        neighbours=Recent(REMEMBER_SECONDS, REMEMBER_FILMS),
+        shelves=Recent(REMEMBER_SECONDS, 1),
+        consoles=Recent(KEPT_SECONDS, MAX_HOSTS),
     )
 
 
@@ -91,8 +139,13 @@ def home() -> Response | WerkzeugResponse:
     title = request.args.get("title", "").strip()
     if title:
         return _go_to_film(lambda: _title_query(title, request.args.get("year", "")))
-    films = _or_empty(_films_to_try)
-    return _render("home.html", notice=_no_model(), films=films, is_synthetic=any(f.tmdb_id > 9e8 for f in films))
+    return _render(
+        "home.html",
+        notice=_no_model(),
+        films=_or_empty(lambda: _parts().shelves.get("try", _films_to_try)),
+        total=_parts().trends.total(),
+        levels=_parts().trends.draw("levels"),
+    )
 
 
 @pages.post("/")
@@ -122,23 +175,36 @@ def movie_json(tmdb_id: int) -> Response:
         return problem_response(problem_of(error))
 
 
+@pages.get("/movies/<int:tmdb_id>/what-if")
+def return_to_film(tmdb_id: int) -> WerkzeugResponse:
+    """The address of an answer that was asked for by a form, opened anew."""
+    return redirect(url_for("pages.movie", tmdb_id=tmdb_id, _anchor="what-if"), 303)
+
+
 @pages.post("/movies/<int:tmdb_id>/what-if")
 def ask_what_if(tmdb_id: int) -> Response | WerkzeugResponse:
     """The film with other genders among its top-billed people, as a page or, when asked for, as JSON."""
 
+    preset = request.form.get("preset", "")
+
     def answer() -> WhatIf:
         ByTmdbId(tmdb_id=tmdb_id)
-        preset = request.form.get("preset", "")
         return imagine(
             services().database,
             services().champions.current(),
             tmdb_id,
             wished=_read_wishes(request.form),
             preset=preset if preset in PRESETS else "",
+            women=_read_women(request.form),
         )
 
+    def page() -> Response:
+        if preset == "curve":
+            return _film_with_curve(tmdb_id)
+        return _film_page(_predict(tmdb_id), what_if=answer())
+
     if request.accept_mimetypes.best != "application/json":
-        return _guard({}, lambda: _film_page(_predict(tmdb_id), what_if=answer()), tmdb_id=tmdb_id)
+        return _guard({}, page, tmdb_id=tmdb_id)
     try:
         found = answer()
     except ValidationError as error:
@@ -146,10 +212,12 @@ def ask_what_if(tmdb_id: int) -> Response | WerkzeugResponse:
     except PlatformError as error:
         return problem_response(problem_of(error))
     facts = {
+        "at": place_on_scale(found.after, services().champions.current().scorer.band).at,
         "before": found.before,
         "after": found.after,
         "verdict": found.verdict,
         "changed": found.changed,
+        "women": found.women,
         "genders": {str(position): gender for position, gender in found.genders.items()},
         "text": _say_what_if(found),
     }
@@ -196,21 +264,35 @@ def model() -> Response | WerkzeugResponse:
 def platform() -> Response:
     """The road from films to answers."""
     obstacles, checks = services().health.check()
-    settings = services().settings
+    settings, state = services().settings, _parts().platform
+    page_host = urlsplit(request.host_url).hostname or ""
     return _render(
         "platform.html",
-        stations=_parts().platform.stations(),
+        stations=state.stations(),
+        views=state.views(),
+        consoles=_parts().consoles.get(
+            page_host, lambda: list_consoles(settings.tracking_uri, page_host=page_host, docs=DBT_DOCS)
+        ),
         obstacles=obstacles,
         checks=checks,
-        mlflow=settings.tracking_uri if re.match(r"https?://", settings.tracking_uri) else None,
         database_is_embedded=settings.db_connection_string is None,
     )
+
+
+@pages.get("/platform/dbt-docs")
+def dbt_docs() -> Response:
+    """dbt's own documentation of the tables, with their lineage."""
+    if not DBT_DOCS.is_file():
+        return render_problem(make_problem(NO_DBT_DOCS, "dbt's documentation is not written yet. Run: make docs"))
+    page = send_file(DBT_DOCS, mimetype="text/html", etag=True, conditional=True)
+    page.headers["Content-Security-Policy"] = DBT_DOCS_POLICY
+    return page
 
 
 @pages.get("/about")
 def about() -> Response:
     """The test, its limits, sources and licences, privacy."""
-    return _render("about.html")
+    return _render("about.html", is_live=_has_live_data())
 
 
 def render_problem(problem: Problem) -> Response:
@@ -221,24 +303,42 @@ def render_problem(problem: Problem) -> Response:
 # -- how pages are made --------------------------------------------------------------------------------------------
 
 
-def _film_page(answer: PredictionAnswer, *, what_if: WhatIf | None = None) -> Response:
-    database, tmdb_id = services().database, answer.movie.tmdb_id
+def _film_with_curve(tmdb_id: int) -> Response:
+    answer, champion = _predict(tmdb_id), services().champions.current()
+    numbers = imagine_every_number(services().database, champion, tmdb_id)
+    return _film_page(answer, curve=draw_curve(numbers, band=champion.scorer.band, of="women"))
+
+
+def _film_page(answer: PredictionAnswer, *, what_if: WhatIf | None = None, curve: Curve | None = None) -> Response:
+    database, tmdb_id, parts = services().database, answer.movie.tmdb_id, _parts()
     champion = services().champions.current()
+    key = tmdb_id, answer.data.fetched_at  # new data of TMDB are read at once
     try:
-        details = read_details(database, tmdb_id)
+        details = parts.details.get(key, lambda: read_details(database, tmdb_id))
     except PlatformError:
         details = FilmDetails()  # the answer stands without them
-    similar: list[SimilarFilm] = _or_empty(lambda: _parts().similar.nearest(champion, tmdb_id))
+    similar: list[SimilarFilm] = []
+    if parts.similar.is_ready(champion):
+        find = partial(parts.similar.nearest, champion, tmdb_id)
+        similar = _or_empty(lambda: parts.neighbours.get((*key, champion.version.version), find))
+    else:
+        parts.similar.begin(champion)
+    band = champion.scorer.band
     return _render(
         "film.html",
         answer=answer,
         details=details,
+        groups=GROUPS,
+        counts=Counter(person.gender for person in details.cast),
         top=details.cast[:TOP],
         reasons=draw_reasons(answer.reasons),
-        scale=place_on_scale(answer.prediction.probability, champion.scorer.band),
+        scale=place_on_scale(answer.prediction.probability, band),
         agreement=compare(answer),
         similar=similar,
         what_if=what_if,
+        after_scale=place_on_scale(what_if.after, band) if what_if else None,
+        say_what_if=_say_what_if,
+        curve=curve,
     )
 
 
@@ -283,10 +383,29 @@ def _go_to_film(make_query: Callable[[], dict[str, object]]) -> Response | Werkz
 
 
 def _render(template: str, status: int = 200, **facts: Any) -> Response:
+    has_posters = _has_live_data()
     page = render_template(
-        template, verdicts=VERDICTS, ratings=RATINGS, genders=GENDERS, percent=percent, initials=initials, **facts
+        template,
+        verdicts=VERDICTS,
+        ratings=RATINGS,
+        genders=GENDERS,
+        percent=percent,
+        has_posters=has_posters,
+        **facts,
     )
-    return Response(page, status, mimetype="text/html", headers={"Content-Security-Policy": POLICY})
+    policy = POLICY.format(posters=POSTER_HOST if has_posters else "")
+    response = Response(page, status, mimetype="text/html", headers={"Content-Security-Policy": policy})
+    if status == 200 and request.method == "GET":
+        response.add_etag()
+        response.headers["Cache-Control"] = "no-cache"  # kept, but asked for again each time
+        response.make_conditional(request)
+    return response
+
+
+def _has_live_data() -> bool:
+    """Whether films come from TMDB itself, which alone has posters."""
+    token = services().settings.tmdb_api_token
+    return token is not None and bool(token.get_secret_value().strip())
 
 
 @pages.app_context_processor
@@ -296,12 +415,14 @@ def _add_asset() -> dict[str, Any]:
 
 def asset(name: str) -> str:
     """A static file's address, which changes with its content."""
-    return url_for("pages.static", filename=name, v=_fingerprint(name))
+    return url_for("pages.static", filename=name, v=_fingerprints()[name])
 
 
 @cache
-def _fingerprint(name: str) -> str:
-    return sha256((ROOT / "serving" / "static" / name).read_bytes()).hexdigest()[:10]
+def _fingerprints() -> dict[str, str]:
+    """Static files by name, each with the hash of its content."""
+    files = [path for path in STATIC.rglob("*") if path.is_file()]
+    return {path.relative_to(STATIC).as_posix(): sha256(path.read_bytes()).hexdigest()[:10] for path in files}
 
 
 def percent(share: float) -> str:
@@ -309,12 +430,6 @@ def percent(share: float) -> str:
     if 0 < share < 0.01:
         return "under 1 %"
     return "over 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
-
-
-def initials(title: str) -> str:
-    """One or two characters that stand for a title."""
-    words = [word for word in re.split(r"[^\w]+", title) if word and word.lower() not in ("the", "a", "an", "of")]
-    return "".join(word[0] for word in words[:2]).upper() or title[:1] or "?"
 
 
 def _predict(tmdb_id: int) -> PredictionAnswer:
@@ -328,25 +443,26 @@ def _known(tmdb_id: int) -> MovieAnswer | None:
         return None
 
 
-def _films_to_try() -> list[SimilarFilm]:
+def _films_to_try() -> list[ShownFilm]:
     rows = services().database.fetch(
         """
-        select movie_id, title, year, poster_path, is_synthetic from marts.dim_movies
+        select movie_id, title, year, poster_path, is_synthetic, bechdel_rating from marts.dim_movies
         where has_rating order by popularity_rank nulls last, movie_id limit 6
         """
     )
     return [
-        SimilarFilm(
+        ShownFilm(
             row["movie_id"],
             row["title"],
             row["year"],
             None if row["is_synthetic"] else poster_url(row["poster_path"]),
+            row["bechdel_rating"],
         )
         for row in rows
     ]
 
 
-def _or_empty(read: Callable[[], list[SimilarFilm]]) -> list[SimilarFilm]:
+def _or_empty(read: Callable[[], list[Shown]]) -> list[Shown]:
     """Films beside the answer; the page does without them when they cannot be had."""
     try:
         return read()
@@ -363,7 +479,15 @@ def _read_wishes(form: MultiDict[str, str]) -> dict[int, Gender]:
     return wishes
 
 
+def _read_women(form: MultiDict[str, str]) -> int | None:
+    """How many of the top-billed are to be women; None unless the button beside the number was pressed."""
+    number = form.get("women", "")
+    return int(number) if form.get("preset") == "count" and re.fullmatch(r"\d{1,2}", number) else None
+
+
 def _say_what_if(found: WhatIf) -> str:
+    if not found.changed:
+        return f"{percent(found.before)} as the cast is."
     changes = f"{found.changed} change{'' if found.changed == 1 else 's'}"
     return (
         f"{percent(found.before)} → {percent(found.after)}: {VERDICTS[found.verdict].lower()}, "

@@ -62,7 +62,7 @@ class SimilarFilms:
 
     def warm_up(self, champion: Champion) -> None:
         """Build the space unless it is there or being built."""
-        if self._is_ready(champion) or not self._lock.acquire(blocking=False):
+        if self.is_ready(champion) or not self._lock.acquire(blocking=False):
             return
         try:
             self._space = self._build(champion)
@@ -73,16 +73,13 @@ class SimilarFilms:
 
     def begin(self, champion: Champion) -> None:
         """Build the space in the background unless it is there."""
-        if not self._is_ready(champion):
+        if not self.is_ready(champion):
             threading.Thread(target=self.warm_up, args=[champion], name="similar", daemon=True).start()
 
     def nearest(self, champion: Champion, tmdb_id: int) -> list[SimilarFilm]:
         """The nearest films that pass, nearest first; empty while the space is being built or the film is unknown."""
         space = self._space
-        if space is None or not self._is_ready(champion):
-            self.begin(champion)
-            return []
-        if not space.films:
+        if space is None or not self.is_ready(champion) or not space.films:
             return []
         row = self._find(space, tmdb_id)
         if row is None:
@@ -91,7 +88,8 @@ class SimilarFilms:
         order = np.argsort(distances, kind="stable")[: SHOWN + 1]
         return [space.films[place] for place in order if space.films[place].tmdb_id != tmdb_id][:SHOWN]
 
-    def _is_ready(self, champion: Champion) -> bool:
+    def is_ready(self, champion: Champion) -> bool:
+        """Whether the space of this champion is built."""
         return self._space is not None and self._space.version == champion.version.version
 
     def _find(self, space: _Space, tmdb_id: int) -> Mapping[str, Any] | None:

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from common.errors import FeatureStoreError, PlatformError
-from serving.charts import BarChart, Grid, LineChart, Share, draw_bars, draw_grid, draw_line
+from serving.charts import (
+    BarChart,
+    Grid,
+    LevelChart,
+    LineChart,
+    Share,
+    draw_bars,
+    draw_grid,
+    draw_levels,
+    draw_line,
+)
 from serving.database import Database
 
 KEPT_SECONDS = 60.0
@@ -18,6 +28,16 @@ MAX_BARS = 15
 MAX_YEARS = 150  # in a page's table, which keeps the page under 150 kB; the CSV has every row
 MAX_NAMES = 40
 MIN_FILMS = 5  # a year with fewer would jump between 0 and 100 %; the table has it all the same
+MIN_PERIOD_FILMS = 20
+TOTAL = """
+    select count(*) as films, avg(passes::integer) as pass_share, bool_or(is_synthetic) as synthetic
+    from marts.fct_ratings
+"""
+LEVELS = ("fewer than two women", "do not talk", "talk only about a man", "pass")
+LEVEL_COLUMNS = tuple(f"rating_{rating}_count" for rating in range(4))
+
+
+Chart = LineChart | LevelChart | BarChart | Grid
 
 
 @dataclass(frozen=True)
@@ -27,14 +47,14 @@ class Trend:
     Attributes:
         mart: table in the schema `marts`.
         name_column: what the rows are of: a year or a name.
-        kind: a line over years, bars, or a grid of names by decades.
+        kind: a line over years, columns of the four ratings, bars, or a grid of names by decades.
     """
 
     title: str
     text: str
     mart: str
     name_column: str
-    kind: Literal["line", "bars", "grid"] = "bars"
+    kind: Literal["line", "levels", "bars", "grid"] = "bars"
     share: str = "pass_share"
     low: str = "pass_low_share"
     high: str = "pass_high_share"
@@ -43,21 +63,38 @@ class Trend:
     @property
     def columns(self) -> list[str]:
         """What the page's table shows."""
-        return [name for name in (self.name_column, self.count, self.share, self.low, self.high) if name]
+        shares = LEVEL_COLUMNS if self.kind == "levels" else (self.share, self.low, self.high)
+        return [name for name in (self.name_column, self.count, *shares) if name]
+
+    @property
+    def fewest_films(self) -> int:
+        """What a year, a cell or a column needs in order to be drawn."""
+        return {"line": MIN_FILMS, "grid": MIN_FILMS, "levels": MIN_PERIOD_FILMS, "bars": 1}[self.kind]
 
     @property
     def query(self) -> str:
         """All columns of the mart, in the chart's order: years, or the names with the most films first."""
         by_name, by_count = f'"{self.name_column}"', f'"{self.count}" desc, "{self.name_column}"'
-        order = {"line": by_name, "grid": f"{by_name}, decade", "bars": by_count}[self.kind]
+        order = {"line": by_name, "levels": by_name, "grid": f"{by_name}, decade", "bars": by_count}[self.kind]
         return f'select * from marts."{self.mart}" order by {order} limit {MAX_ROWS}'  # noqa: S608 - constants
 
 
 TRENDS: Mapping[str, Trend] = {
+    "levels": Trend(
+        "How far films come",
+        "The four ratings by five years of release; the year below a column is its first. "
+        "Periods with fewer than 20 rated films are in the table only.",
+        "agg_rating_levels_by_period",
+        "period_start_year",
+        kind="levels",
+        share="films_count",
+        low="",
+        high="",
+    ),
     "year": Trend(
         "Pass rate by year",
         "Share of rated films that pass, by year of release, with its 95 % interval. "
-        "Years with fewer than 5 films are in the table only.",
+        "Years with fewer than 5 films, and years that stand alone, are in the table only.",
         "agg_pass_rate_by_year",
         "year",
         kind="line",
@@ -75,22 +112,29 @@ TRENDS: Mapping[str, Trend] = {
     ),
     "genre": Trend(
         "Pass rate by genre and decade",
-        "A film counts in each of its genres. Cells of fewer than 5 films are left empty.",
+        "A film counts in each of its genres. Cells of fewer than 5 films are left empty, decades of few cells out; "
+        "the CSV has them.",
         "agg_pass_rate_by_genre_and_decade",
         "genre_name",
         kind="grid",
     ),
     "country": Trend(
         "Pass rate by country",
-        "Countries of production with enough films.",
+        "The 15 countries of production with the most rated films, with 95 % intervals.",
         "agg_pass_rate_by_country",
         "country_name",
     ),
     "studio": Trend(
-        "Pass rate by studio", "Production companies with enough films.", "agg_pass_rate_by_studio", "studio_name"
+        "Pass rate by studio",
+        "The 15 companies with the most rated films, with 95 % intervals.",
+        "agg_pass_rate_by_studio",
+        "studio_name",
     ),
     "director": Trend(
-        "Pass rate by director", "Directors with enough rated films.", "agg_pass_rate_by_director", "director_name"
+        "Pass rate by director",
+        "The 15 with the most rated films, with 95 % intervals.",
+        "agg_pass_rate_by_director",
+        "director_name",
     ),
 }
 
@@ -101,11 +145,20 @@ class DrawnTrend:
 
     name: str
     trend: Trend
-    chart: LineChart | BarChart | Grid | None = None
+    chart: Chart | None = None
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     row_count: int = 0
     missing: str = ""
+
+
+@dataclass(frozen=True)
+class Total:
+    """All rated films together."""
+
+    films: int = 0
+    pass_share: float = 0.0
+    are_synthetic: bool = False
 
 
 class Trends:
@@ -115,6 +168,8 @@ class Trends:
         self._database = database
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, list[dict[str, Any]]]] = {}
+        self._drawn: tuple[float, list[DrawnTrend]] = (float("-inf"), [])
+        self._total: tuple[float, Total] = (float("-inf"), Total())
 
     def read(self, name: str) -> list[dict[str, Any]]:
         """The rows of a chart's mart.
@@ -131,18 +186,33 @@ class Trends:
             return rows
 
     def read_all(self) -> list[DrawnTrend]:
-        """Every chart, in the order of the page."""
-        return [self._draw(name, trend) for name, trend in TRENDS.items()]
+        """Every chart, in the order of the page; drawn at most once in KEPT_SECONDS unless one is missing."""
+        drawn_at, drawn = self._drawn
+        if time.monotonic() - drawn_at > KEPT_SECONDS:
+            drawn = [self.draw(name) for name in TRENDS]
+            if not any(item.missing for item in drawn):
+                self._drawn = (time.monotonic(), drawn)
+        return drawn
 
     def are_synthetic(self) -> bool:
         """Whether the figures count films that the sample generator made up; False while nothing can be read."""
-        try:
-            rows = self._database.fetch(
-                "select exists (select from marts.fct_ratings where is_synthetic) as synthetic"
-            )
-        except PlatformError:
-            return False
-        return bool(rows[0]["synthetic"])
+        return self.total().are_synthetic
+
+    def total(self) -> Total:
+        """All rated films together; of none while nothing can be read."""
+        read_at, total = self._total
+        if time.monotonic() - read_at > KEPT_SECONDS or not total.films:
+            try:
+                [row] = self._database.fetch(TOTAL)
+            except (PlatformError, ValueError):
+                return Total()
+            total = Total(row["films"], float(row["pass_share"] or 0), bool(row["synthetic"]))
+            self._total = (time.monotonic(), total)
+        return total
+
+    def draw(self, name: str) -> DrawnTrend:
+        """One chart."""
+        return self._draw(name, TRENDS[name])
 
     def _draw(self, name: str, trend: Trend) -> DrawnTrend:
         try:
@@ -152,33 +222,37 @@ class Trends:
         except PlatformError as error:
             return DrawnTrend(name, trend, missing=str(error))
         rows = [row for row in rows if row[trend.share] is not None]
-        shown = [row for row in rows if trend.kind == "bars" or row[trend.count] >= MIN_FILMS]
+        shown = [row for row in rows if row[trend.count] >= trend.fewest_films]
         if not shown:
             return DrawnTrend(name, trend, missing="Too few rated films are loaded. Run: make up")
-        shares = [_read_share(trend, row) for row in shown]
-        chart: LineChart | BarChart | Grid
-        if trend.kind == "line":
-            chart = draw_line(shares, of=trend.title)
-        elif trend.kind == "grid":
-            chart = draw_grid([(share, row["decade"]) for share, row in zip(shares, shown, strict=True)])
-        else:
-            chart = draw_bars(shares[:MAX_BARS], of=trend.title)
         columns = trend.columns
         return DrawnTrend(
             name,
             trend,
-            chart,
+            _draw_chart(trend, shown),
             [column.replace("_", " ") for column in columns],
             [[_write(row[column]) for column in columns] for row in _select_rows(trend, rows)],
             len(rows),
         )
 
 
+def _draw_chart(trend: Trend, rows: list[dict[str, Any]]) -> Chart:
+    if trend.kind == "levels":
+        counts = [(str(row[trend.name_column]), [int(row[column]) for column in LEVEL_COLUMNS]) for row in rows]
+        return draw_levels(counts, of=trend.title, names=LEVELS)
+    shares = [_read_share(trend, row) for row in rows]
+    if trend.kind == "line":
+        return draw_line(shares, of=trend.title)
+    if trend.kind == "grid":
+        return draw_grid([(share, row["decade"]) for share, row in zip(shares, rows, strict=True)])
+    return draw_bars(sorted(shares[:MAX_BARS], key=lambda share: -share.value), of=trend.title)
+
+
 def _select_rows(trend: Trend, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the page's table shows: every year, the names with the most films; a grid is its own table."""
     if trend.kind == "grid":
         return []
-    return rows[-MAX_YEARS:] if trend.kind == "line" else rows[:MAX_NAMES]
+    return rows[-MAX_YEARS:] if trend.kind in ("line", "levels") else rows[:MAX_NAMES]
 
 
 def write_csv(name: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -4,7 +4,7 @@ Nothing is recomputed here: the changed cast is written into the landing table, 
 by the SQL that they always use, and the transaction is rolled back (docs/decisions/0060-what-if.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from serving.features_live import LiveFeatures
 from serving.film_details import CODES, Gender, Person, order_cast
 
 TOP = 10
+BECOME_WOMEN: tuple[Gender, ...] = ("man", "unknown", "nonbinary")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class WhatIf:
     changed: int
 
     @property
+    def women(self) -> int:
+        """How many of the top-billed are women."""
+        return _count_women(self.genders)
+
+    @property
     def points(self) -> float:
         """How far the probability moved, in percentage points."""
         return 100 * (self.after - self.before)
@@ -51,12 +57,14 @@ def imagine(
     *,
     wished: Mapping[int, Gender],
     preset: str = "",
+    women: int | None = None,
 ) -> WhatIf:
     """Ask the model about a film whose top-billed people had other genders.
 
     Args:
         wished: genders by position in the source's list; who is not named keeps theirs.
         preset: `swap` turns women into men and men into women, `women` makes all ten women.
+        women: how many of the top-billed are women; goes before the other two.
 
     Raises:
         MovieNotFoundError: the film or its cast is not known.
@@ -65,7 +73,11 @@ def imagine(
     with database.rehearse() as rehearsal:
         payload, members = _read_film(rehearsal, tmdb_id)
         top = order_cast(members)[:TOP]
-        genders = {person.position: _choose(person, wished, preset) for person in top}
+        genders = (
+            cast_women(top, women)
+            if women is not None
+            else {person.position: _choose(person, wished, preset) for person in top}
+        )
         live = LiveFeatures(rehearsal)  # type: ignore[arg-type]  # has the two methods that it uses
         names = champion.scorer.feature_names
         _write(rehearsal, tmdb_id, payload, members)
@@ -75,6 +87,25 @@ def imagine(
     before, after = champion.scorer.probabilities(champion.scorer.encode(rows))[:, 3].tolist()
     changed = sum(genders[person.position] != person.gender for person in top)
     return WhatIf(before, after, champion.scorer.verdict(after), genders, changed)
+
+
+def imagine_every_number(database: Database, champion: Champion, tmdb_id: int) -> list[float]:
+    """P(pass) with no, one, two ... women among the top-billed, each by `cast_women()`.
+
+    Raises:
+        MovieNotFoundError: the film or its cast is not known.
+        DatabaseError, FeatureStoreError: the features cannot be computed.
+    """
+    with database.rehearse() as rehearsal:
+        payload, members = _read_film(rehearsal, tmdb_id)
+        top = order_cast(members)[:TOP]
+        live = LiveFeatures(rehearsal)  # type: ignore[arg-type]  # has the two methods that it uses
+        rows = []
+        for women in range(len(top) + 1):
+            _write(rehearsal, tmdb_id, payload, _recast(members, top, cast_women(top, women)))
+            rows.append(live.read([tmdb_id], champion.scorer.feature_names)[tmdb_id])
+    found: list[float] = champion.scorer.probabilities(champion.scorer.encode(rows))[:, 3].tolist()
+    return found
 
 
 def _read_film(rehearsal: Rehearsal, tmdb_id: int) -> tuple[dict[str, Any], list[Any]]:
@@ -101,6 +132,27 @@ def _choose(person: Person, wished: Mapping[int, Gender], preset: str) -> Gender
         opposite: Mapping[Gender, Gender] = {"woman": "man", "man": "woman"}
         return opposite.get(person.gender, person.gender)
     return wished.get(person.position, person.gender)
+
+
+def cast_women(top: Sequence[Person], women: int) -> dict[int, Gender]:
+    """Genders with so many women, by as few changes as possible and from the lower end of the billing.
+
+    More women: men become women, then people of unknown gender, then non-binary people. Fewer: women become men.
+    """
+    genders = {person.position: person.gender for person in top}
+    upwards = list(reversed(top))
+    for gender in BECOME_WOMEN:
+        for person in upwards:
+            if person.gender == gender and _count_women(genders) < women:
+                genders[person.position] = "woman"
+    for person in upwards:
+        if person.gender == "woman" and _count_women(genders) > women:
+            genders[person.position] = "man"
+    return genders
+
+
+def _count_women(genders: Mapping[int, Gender]) -> int:
+    return sum(gender == "woman" for gender in genders.values())
 
 
 def _recast(members: list[Any], top: tuple[Person, ...], genders: Mapping[int, Gender]) -> list[Any]:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from serving.champion import Champion
 from serving.films import Film
-from serving.model_report import ModelReport, Version, bin_reliability
+from serving.model_report import ModelReport, Version, bin_reliability, make_diagnosis
+from serving.services import Services
 from tests import serving_parts
 from tests.serving_parts import FEATURES, FILMS, VALUES, Platform
 
@@ -45,7 +47,7 @@ class PageDatabase:
 
     def __init__(self) -> None:
         self.written: list[Any] = []
-        self.missing: tuple[str, ...] = ()
+        self.has_tables = True
 
     def fetch(self, query: str = "", parameters: Any = None) -> list[dict[str, Any]]:
         if "insert into raw.tmdb_movies" in query:
@@ -60,8 +62,18 @@ class PageDatabase:
             return [{"table_name": "live_movie_cast", "column_name": name} for name in FEATURES]
         if "has_rating order by popularity_rank" in query:
             return [_film(film) for film in (FILMS[0], SCRIPT, ARABIC, JAPANESE)]
-        if "from marts.fct_ratings where is_synthetic" in query:
-            return [{"synthetic": True}]
+        if "from marts.fct_ratings" in query:
+            return [{"films": 2000, "pass_share": 0.55, "synthetic": True}]
+        if "starts_with(table_name, 'ftr_')" in query:
+            return [{"table_name": "ftr_movie_cast"}, {"table_name": "ftr_movie_crew"}] if self.has_tables else []
+        if "from online.published" in query:
+            rows = {"movie_cast": 40, "movie_crew": 39}
+            moment = datetime(2026, 1, 1, tzinfo=UTC)
+            return [
+                {"feature_view": name, "row_count": count, "published_at": moment} for name, count in rows.items()
+            ]
+        if "select count(*) as films" in query:
+            return [{"films": 40}]
         return _read_mart(query)
 
     def fetch_for_each(self, _: str, keys: list[int]) -> list[dict[str, Any]]:
@@ -85,10 +97,17 @@ class FakeReports:
             "abstention": {"abstained_share": 0.2, "accuracy_outside": 0.85},
             "films": {"test": 1500, "test_from": "2012-01-01", "test_until": "2020-01-01"},
         }
+        slices = {
+            "genre": {"drama": {**cell, "films": 700}, "war": {**cell, "films": 31}},
+            "language": {"en": {**cell, "films": 900}},
+        }
+        ablation = {"cast": {"auc_lost": 0.04}, "crew": {"auc_lost": -0.001}}
+        evaluation = {"time": split, "random": split, "slices": slices, "ablation": ablation}
         likely = [step / 200 for step in range(200)]
         return ModelReport(
             champion.version.version,
-            {"time": split, "random": split},
+            evaluation,
+            make_diagnosis(evaluation),
             bin_reliability(likely, [step % 7 > 2 for step in range(200)]),
             [Version("3", datetime(2026, 1, 1, tzinfo=UTC), True, "There was no champion.", "4", "")],
         )
@@ -101,6 +120,7 @@ def _film(film: Film) -> dict[str, Any]:
         "year": film.year,
         "poster_path": None,
         "is_synthetic": film.is_synthetic,
+        "bechdel_rating": film.rating,
     }
 
 
@@ -109,6 +129,9 @@ def _read_mart(query: str) -> list[dict[str, Any]]:
     if "agg_pass_rate_by_year" in query:
         women = {"mean_cast_female_share": 0.35, "known_casts_count": 30}
         return [{"year": year, **shares, **women, "pass_share": (year - 1900) / 150} for year in range(1970, 2020)]
+    if "agg_rating_levels_by_period" in query:
+        counts = {"films_count": 40, **{f"rating_{rating}_count": 10 for rating in range(4)}}
+        return [{"period_start_year": year, **counts} for year in range(1970, 2020, 5)]
     if "agg_pass_rate_by_genre_and_decade" in query:
         names = ("Drama", "=cmd()", "Comedy")
         return [{"genre_name": name, "decade": decade, **shares} for name in names for decade in (1990, 2000)]
@@ -117,8 +140,12 @@ def _read_mart(query: str) -> list[dict[str, Any]]:
     return []
 
 
-def make_platform(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Platform:
-    """The platform of the serving tests with the awkward films and the queries of the pages."""
+def make_platform(monkeypatch: pytest.MonkeyPatch, *, token: str | None = None, **options: Any) -> Platform:
+    """The platform of the serving tests with the awkward films and the queries of the pages.
+
+    Args:
+        token: of TMDB; without one films come from the catalogue and have no posters.
+    """
     monkeypatch.setattr(serving_parts, "FILMS", (*FILMS, *AWKWARD))
     for film in AWKWARD:
         monkeypatch.setitem(VALUES, film.tmdb_id, VALUES[109445])
@@ -126,6 +153,9 @@ def make_platform(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Platform:
     answers = PageDatabase()
     for name in ("fetch", "fetch_for_each", "rehearse"):
         monkeypatch.setattr(platform.database, name, getattr(answers, name), raising=False)
+    services: Services = platform.app.extensions["bechdel"]
+    settings = services.settings.model_copy(update={"tmdb_api_token": SecretStr(token) if token else None})
+    platform.app.extensions["bechdel"] = replace(services, settings=settings)
     parts = platform.app.extensions["bechdel_pages"]
     platform.app.extensions["bechdel_pages"] = replace(parts, reports=FakeReports())
     return platform

@@ -1,7 +1,7 @@
 """Judge the model on films it never saw, beside the baselines: `reports/evaluation.json` and its table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,21 @@ def format_report(report: Mapping[str, Any]) -> str:
             f"{split:<7} outside the band {band['low']:.3f} to {band['high']:.3f}: accuracy "
             f"{_number(band['accuracy_outside'])}, {band['abstained_share']:.1%} of films too close to call"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_anytime_lines(report.get("anytime"))])
+
+
+def _anytime_lines(anytime: Mapping[str, Any] | None) -> Iterator[str]:
+    """What votes, popularity and revenue would add, one row per split and target; only the full report knows."""
+    if not anytime:
+        return
+    for split in ("random", "time"):
+        for target in TARGETS:
+            cell = anytime[split][target]
+            low, high = cell["auc_gained"]["interval"]
+            yield (
+                f"{split:<7} {target:<14} with what is known after release: auc {cell['auc']:.3f}, "
+                f"{cell['auc_gained']['value']:+.3f} [{low:+.3f}, {high:+.3f}]"
+            )
 
 
 def _columns(numbers: Mapping[str, Any]) -> list[tuple[float, list[float]]]:

@@ -48,7 +48,8 @@ def render_page(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         f"<h3>Gain while growing</h3>{pictures['gain']}",
         _billing(report.get("billing")),
         "<h2>More films, less noise</h2>"
-        f"<div class=pair>{pictures['learning_curve']}<div>{_noise(report)}</div></div>",
+        f"<div class=pair>{pictures['learning_curve']}<div>{_noise(report)}</div></div>"
+        "<p>What was tried to be better, and what each try gave, is listed in <code>docs/model.md</code>.</p>",
         f"<h2>The {len(report['mistakes'])} surest mistakes</h2>{_mistakes(report['mistakes'])}",
     ]
     body = "\n".join(section for section in sections if section)

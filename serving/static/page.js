@@ -77,28 +77,59 @@ function suggest(input) {
   });
 }
 
-/** What if: ask in place instead of loading the page again. */
+/** What if: ask in place instead of loading the page again, and at each step of the number of women. */
 function imagine(form) {
-  const answer = document.querySelector("[data-what-if-answer]");
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const body = new FormData(form);
-    if (event.submitter?.name) body.set(event.submitter.name, event.submitter.value);
+  const answer = form.querySelector("[data-what-if-answer]");
+  const needles = form.querySelectorAll("[data-needle]");
+  const slider = form.elements.women;
+  const shown = form.querySelector("[data-women]");
+  let timer = 0, asked = 0;
+  shown.hidden = false;
+  form.querySelector("[data-count]").hidden = true;
+
+  const ask = async (preset) => {
+    const mine = ++asked;
+    const body = new URLSearchParams(new FormData(form));
+    body.set("preset", preset);
     answer.textContent = "Asking the model …";
+    let said, isGood = false;
     try {
-      const response = await fetch(form.action, {
-        method: "POST", body: new URLSearchParams(body), headers: { Accept: "application/json" },
-      });
-      const said = await response.json();
-      answer.textContent = response.ok ? said.text : said.detail;
-      for (const [position, gender] of Object.entries(said.genders ?? {})) {
-        const choice = form.elements[`gender_${position}`];
-        if (choice) choice.value = gender;
-      }
+      const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+      said = await response.json();
+      isGood = response.ok;
     } catch {
-      answer.textContent = "The server did not answer. Try again.";
+      said = { detail: "The server did not answer. Try again." };
     }
+    if (mine !== asked) return; // the answer to a later question is on its way
+    answer.textContent = isGood ? said.text : said.detail;
+    if (!isGood) return;
+    shown.value = slider.value = said.women;
+    for (const needle of needles) {
+      for (const name of ["x1", "x2", "cx"]) if (needle.hasAttribute(name)) needle.setAttribute(name, `${said.at}%`);
+    }
+    for (const [position, gender] of Object.entries(said.genders)) {
+      const choice = form.elements[`gender_${position}`];
+      if (choice) choice.value = gender;
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    if (event.submitter?.hasAttribute("data-whole-page")) return;
+    event.preventDefault();
+    ask(event.submitter?.value ?? "");
   });
+  slider.addEventListener("input", () => {
+    shown.value = slider.value;
+    clearTimeout(timer);
+    timer = setTimeout(ask, 80, "count");
+  });
+  form.addEventListener("change", (event) => { if (event.target.matches("select")) ask(""); });
+}
+
+/** A poster that does not come leaves the drawn one. */
+function replacePoster(image) {
+  const remove = () => image.remove();
+  if (image.complete && !image.naturalWidth) remove();
+  image.addEventListener("error", remove);
 }
 
 /** Copy the link of an answer. */
@@ -120,3 +151,4 @@ function copy(button) {
 document.querySelectorAll("[data-suggest]").forEach(suggest);
 document.querySelectorAll("[data-what-if]").forEach(imagine);
 document.querySelectorAll("[data-copy]").forEach(copy);
+document.querySelectorAll("[data-poster]").forEach(replacePoster);

@@ -317,7 +317,9 @@ def test_database_away_or_silent_is_told_in_time_and_forgotten_when_it_is_back(
         stage.to_database.mend()
 
     assert known.status_code == 200, known.text
-    assert (unknown.status_code, unknown.json()["type"]) == (503, "/problems/database-unavailable")
+    # one worker may remember the film, and not its score by the champion of now
+    assert unknown.status_code == 503, unknown.text
+    assert unknown.json()["type"] in ("/problems/database-unavailable", "/problems/feature-store-unavailable")
     assert (ready.status_code, ready.json()["checks"]["database"]["ok"]) == (503, False)
     assert seconds < 3 * DEADLINE
     wait_until(lambda: stage.server.ask({"tmdb_id": unseen}).status_code == 200)

@@ -3,10 +3,11 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,15 +66,29 @@ def mlflow_server(folder: Path) -> Iterator[str]:
             str(folder / "artifacts"),
         ),
     ]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "mlflow.log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
-    url = f"http://127.0.0.1:{port}"
-    try:
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with running(command, folder / "mlflow.log", environment):
+        url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/health")
         yield url
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log_file: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """A server in a process group of its own, which is ended as a whole: MLflow's commands start others."""
+    with log_file.open("w") as log:
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdout=log,
+            stderr=log,
+            cwd=log_file.parent,
+            start_new_session=True,
+        )
+    try:
+        yield
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
 
 
@@ -184,6 +199,31 @@ def test_offline_online_and_pyfunc_scores_are_equal(scorer: Scorer, store: Featu
 
     pyfunc = mlflow.pyfunc.load_model("models:/bechdel-test-predictor@champion")
     np.testing.assert_allclose(pyfunc.predict(chosen[list(scorer.feature_names)]), offline, rtol=0, atol=1e-9)
+
+
+def test_mlflow_models_serve_answers_as_we_do(
+    trained: Trained, scorer: Scorer, films: pd.DataFrame, tmp_path: Path
+) -> None:
+    chosen = films.iloc[:20]
+    records = [
+        {name: None if pd.isna(value) else value for name, value in row.items()}
+        for row in to_rows(chosen, scorer.feature_names)
+    ]
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/bechdel-test-predictor@champion"),
+        *("--port", str(port), "--workers", "1", "--env-manager", "local"),
+    ]
+    environment = {"MLFLOW_TRACKING_URI": trained.url, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with running(command, tmp_path / "serve.log", environment):
+        wait_for(f"http://127.0.0.1:{port}/ping")
+        answer = requests.post(
+            f"http://127.0.0.1:{port}/invocations", json={"dataframe_records": records}, timeout=60
+        )
+
+    assert answer.ok, answer.text
+    served = pd.DataFrame(answer.json()["predictions"]).to_numpy()
+    np.testing.assert_allclose(served, score_frame(scorer, chosen), rtol=0, atol=1e-9)
 
 
 def test_row_order_does_not_matter_and_nulls_survive(scorer: Scorer, films: pd.DataFrame) -> None:

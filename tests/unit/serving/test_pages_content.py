@@ -1,12 +1,17 @@
 """What pages show beside the prediction, and that each of them is valid HTML."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import html5lib
 import pytest
 from flask.testing import FlaskClient
 
-from serving.pages import asset, initials, percent
+from serving import pages
+from serving.model_report import Diagnosis
+from serving.pages import asset, percent
 from tests.pages_parts import ARABIC, JAPANESE, LONG, NO_CAST, SCRIPT, make_platform
 
 PAGES = [
@@ -62,11 +67,41 @@ def test_what_if_moves_the_probability_and_names_the_changes(client: FlaskClient
     assert answer["genders"] == {"0": "woman", "1": "woman", "2": "woman", "3": "nonbinary"}
 
 
+def test_what_if_takes_a_number_of_women(client: FlaskClient) -> None:
+    form = {"women": "3", "preset": "count", "gender_0": "man"}
+
+    answer = client.post("/movies/109445/what-if", data=form, headers={"Accept": "application/json"}).get_json()
+
+    assert answer["women"] == 3
+    assert answer["genders"] == {"0": "woman", "1": "woman", "2": "woman", "3": "nonbinary"}
+    assert 0 <= answer["at"] <= 100
+
+
+def test_curve_has_a_point_for_every_number_of_women(client: FlaskClient) -> None:
+    page = client.post("/movies/109445/what-if", data={"preset": "curve"})
+
+    assert page.status_code == 200
+    summary = re.search(r'aria-label="(0 women: [^"]+)"', page.text)
+    assert summary is not None
+    assert [part.split(":")[0] for part in summary[1].split("; ")] == [f"{number} women" for number in range(5)]
+    assert client.post("/movies/5/what-if", data={"preset": "curve"}).status_code == 404
+
+
+def test_number_of_women_counts_only_when_its_button_was_pressed(client: FlaskClient) -> None:
+    answer = client.post("/movies/109445/what-if", data={"women": "4"}, headers={"Accept": "application/json"})
+
+    assert answer.get_json()["changed"] == 0
+
+
 def test_what_if_is_a_page_without_javascript(client: FlaskClient) -> None:
     page = client.post("/movies/109445/what-if", data={"preset": "women"})
 
     assert page.status_code == 200
     assert "points after 3 changes" in page.text
+
+
+def test_address_of_a_what_if_leads_back_to_the_film(client: FlaskClient) -> None:
+    assert client.get("/movies/109445/what-if").headers["Location"] == "/movies/109445#what-if"
 
 
 def test_what_if_of_a_film_without_cast_says_why_not(client: FlaskClient) -> None:
@@ -81,6 +116,81 @@ def test_chart_without_its_mart_says_so_and_the_others_stand(client: FlaskClient
 
     assert "Too few rated films are loaded" in page
     assert "<polyline" in page
+
+
+def test_model_page_shows_slices_and_ablation(client: FlaskClient) -> None:
+    page = client.get("/model").text
+
+    assert "For which films is it good?" in page
+    assert "without cast" in page
+    assert "make evaluate" not in page
+
+
+def test_model_page_without_an_evaluation_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    platform = make_platform(monkeypatch)
+    reports = platform.app.extensions["bechdel_pages"].reports
+    read = reports.read
+    monkeypatch.setattr(reports, "read", lambda champion: replace(read(champion), diagnosis=Diagnosis()))
+
+    assert platform.client.get("/model").text.count("Run: make evaluate") == 2
+
+
+def test_platform_page_names_a_view_that_is_behind(client: FlaskClient) -> None:
+    page = client.get("/platform").text
+
+    assert "movie_crew" in page
+    assert "fewer rows online" in page
+    assert "Behind: movie_crew." in page
+
+
+def test_dbt_docs_are_served_apart_or_asked_for(client: FlaskClient, tmp_path: Path) -> None:
+    docs = tmp_path / "dbt.html"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(pages, "DBT_DOCS", docs)
+        missing = client.get("/platform/dbt-docs")
+        docs.write_text("<!doctype html><script>1</script>")
+        found = client.get("/platform/dbt-docs")
+        found.close()
+
+    assert missing.status_code == 404
+    assert "Run: make docs" in missing.text
+    assert found.status_code == 200
+    assert found.headers["Content-Security-Policy"].startswith("sandbox allow-scripts; default-src 'none'")
+
+
+def test_posters_come_only_with_live_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    for token, is_live in ((None, False), ("set", True)):
+        page = make_platform(monkeypatch, token=token).client.get("/movies/109445")
+
+        assert ("image.tmdb.org" in page.headers["Content-Security-Policy"]) == is_live
+        assert ("<img" in page.text.split("</article>")[0]) == is_live
+
+
+def test_shared_link_previews_the_verdict(client: FlaskClient) -> None:
+    page = client.get(f"/movies/{SCRIPT.tmdb_id}").text
+
+    assert '<meta property="og:title" content="The &lt;script&gt;' in page
+    assert re.search(r'og:description" content="[^"]*probability', page)
+
+
+def test_page_that_has_not_changed_is_not_sent_again(client: FlaskClient) -> None:
+    first = client.get("/movies/109445")
+    again = client.get("/movies/109445", headers={"If-None-Match": first.headers["ETag"]})
+
+    assert (again.status_code, again.data) == (304, b"")
+    assert "ETag" not in client.get("/movies/77").headers
+
+
+def test_files_named_by_their_content_stay_in_the_browser(client: FlaskClient) -> None:
+    with client.application.test_request_context():
+        address = asset("style.css")
+    named, unnamed = client.get(address), client.get("/static/style.css?v=other")
+
+    assert "max-age=31536000" in named.headers["Cache-Control"]
+    assert unnamed.headers["Cache-Control"] == "no-cache"
+    assert client.get("/static/nothing.css?v=1").status_code == 404
+    named.close()
+    unnamed.close()
 
 
 def test_csv_has_the_marts_columns_and_no_formula(client: FlaskClient) -> None:
@@ -117,11 +227,6 @@ def test_film_without_model_shows_what_people_said(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_is_quite_certain() -> None:
     assert [percent(share) for share in (0.004, 0.5, 0.996)] == ["under 1 %", "50 %", "over 99 %"]
-
-
-@pytest.mark.parametrize(("title", "letters"), [("The Golden Room", "GR"), ("千と千尋", "千"), ("!", "!"), ("", "?")])
-def test_placeholder_has_letters_for_any_title(title: str, letters: str) -> None:
-    assert initials(title) == letters
 
 
 def test_static_address_changes_with_the_content() -> None:

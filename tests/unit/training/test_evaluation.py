@@ -48,6 +48,14 @@ def test_table_names_every_model_and_the_band(report: dict) -> None:
     assert table.count("outside the band") == 2
 
 
+def test_table_tells_what_the_time_after_release_would_add(report: dict) -> None:
+    gained = {"auc": 0.851, "auc_gained": {"value": 0.012, "interval": [-0.001, 0.02]}}
+    anytime = {split: dict.fromkeys(("rating_3", "rating_2_or_3"), gained) for split in ("random", "time")}
+
+    assert "after release" not in format_report(report)
+    assert format_report({**report, "anytime": anytime}).count("auc 0.851, +0.012 [-0.001, +0.020]") == 4
+
+
 def test_missing_report_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ModelNotReadyError, match="python -m training evaluate"):
         read_report(tmp_path / "evaluation.json")
