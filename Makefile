@@ -3,7 +3,7 @@
 PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev up down status logs download-data init-infra train-model predict evaluate \
+.PHONY: help install install-dev up restart down status logs download-data init-infra train-model predict evaluate \
         rollback cleanup-mlflow docs backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
         feast-ui sbom audit clean lock
 
@@ -24,6 +24,9 @@ status: install ## what runs, what is loaded, which model answers
 
 logs: install ## the last lines of every log, and where the logs are
 	@$(RUN) -m orchestration logs
+
+restart: install ## new code and .env for the running server, without a lost request
+	@$(RUN) -m orchestration restart
 
 down: install ## stop what `make up` started
 	@$(RUN) -m orchestration down

@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     serving_threads: Annotated[int, Field(ge=1, le=256)] = Field(
         default=16, description="requests at a time in each of them; waiting for TMDB holds one"
     )
+    rate_limit: Annotated[int, Field(ge=0)] = Field(
+        default=1200, description="requests a minute that one address may ask of each process; 0: no limit"
+    )
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = Field(
+        default=0, description="proxies of yours in front, whose X-Forwarded-For and -Proto are believed"
+    )
     cors_origins: str | None = Field(
         default=None, description="sites whose scripts may ask the API, separated by commas; `*`: all; unset: none"
     )

@@ -75,7 +75,7 @@ class WideTable:
                     and (excluded.{CREATED_TIME} >= stored.{CREATED_TIME}) is not false
                 )
                 and ({old}) is distinct from ({new})
-        """
+        """  # nosec B608 - identifiers are quoted, values travel as parameters
 
     def lock_if_empty(self, connection: psycopg.Connection[Any]) -> bool:
         """Whether the table is empty, and stays so for other writers while the transaction lasts; readers go on."""
@@ -114,7 +114,7 @@ class WideTable:
         return f"create table {self.path} ({', '.join(columns)}, primary key ({keys}))"
 
     def _is_empty(self, connection: psycopg.Connection[Any]) -> bool:
-        return connection.execute(f"select from {self.path} limit 1").fetchone() is None
+        return connection.execute(f"select from {self.path} limit 1").fetchone() is None  # nosec B608 - quoted
 
     def _found_columns(self, connection: psycopg.Connection[Any]) -> dict[str, str]:
         """The stored table's columns and types by the names used here; empty when there is no table."""

@@ -102,6 +102,6 @@ def write_service_columns(connection: psycopg.Connection[Any], wanted: Collectio
             for column in wanted:
                 copy.write_row(astuple(column))
         cursor.execute(
-            f"delete from online.service_columns where ({columns}) not in (select {columns} from wanted)"  # noqa: S608  # constants
+            f"delete from online.service_columns where ({columns}) not in (select {columns} from wanted)"  # noqa: S608 - constants
         )
         cursor.execute("insert into online.service_columns select * from wanted on conflict do nothing")

@@ -49,6 +49,8 @@ class Runtime:
                 sys.executable, "-m", "mlflow", "server",
                 "--host", "127.0.0.1", "--port", str(self.settings.mlflow_port), "--workers", "1",
                 "--artifacts-destination", str(artifacts),
+                # it has no login: a web page that resolves its own name to this machine is not to use it
+                "--allowed-hosts", "127.0.0.1:*,localhost:*", "--x-frame-options", "DENY",
             ),
             # the store's address holds a password: by environment, where `ps` does not show it
             environment={
@@ -75,7 +77,18 @@ class Runtime:
             health_path="/healthz",
             state_dir=self.settings.state_dir,
             version=hash_of_files(ROOT / "serving", ROOT / "common") + self._settings_text(),
+            fixed=self._fixed_text(),
+            reload_report=self.settings.state_dir / "serving" / "reload.json",
         )
+
+    def _fixed_text(self) -> str:
+        """What a running server keeps: what its first process was started with. Its workers read `.env` anew."""
+        settings = self.settings
+        started_with = (settings.host, settings.port, settings.serving_workers, settings.serving_threads)
+        inherited = {
+            name: os.environ[name.upper()] for name in type(settings).model_fields if name.upper() in os.environ
+        }
+        return repr((started_with, settings.database_url, settings.tracking_uri, inherited))
 
     def _settings_text(self) -> str:
         """Every setting, secrets included: it is only hashed, so that a changed token restarts the server."""

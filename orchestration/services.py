@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -33,6 +34,8 @@ class Service:
         health_path: answers 200 when the service is up.
         state_dir: its pid goes to `run/<name>.json`, its output to `logs/<name>.log`.
         version: changes when a running one no longer does what the settings and the code say.
+        fixed: the part of it that `reload()` cannot bring to a running one.
+        reload_report: where it says how a reload went; None when it knows none.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Service:
     health_path: str
     state_dir: Path
     version: str = ""
+    fixed: str = ""
+    reload_report: Path | None = None
 
     @property
     def url(self) -> str:
@@ -99,6 +104,45 @@ class Service:
             time.sleep(0.2)
         raise ServiceError(f"{self.name} does not answer within {seconds:.0f} s. Its log: {self.log}")
 
+    def reload(self, seconds: float) -> float:
+        """Have a running one take over the code and the settings of now, without a pause (SIGHUP).
+
+        Args:
+            seconds: how long at most.
+
+        Returns:
+            The seconds that it took.
+
+        Raises:
+            ServiceError: when it does not run, cannot take over such a change, or says that it failed.
+        """
+        process, record = self.process(), self._read_record()
+        if process is None or self.reload_report is None:
+            raise ServiceError(f"{self.name} does not run, so there is nothing to reload. Start it: make up")
+        if record.get("fixed") != _hash(self.fixed):
+            raise ServiceError(
+                f"{self.name} takes new code and .env while it runs, but not another address, number of workers or "
+                "threads, database, MLflow, or variable of the environment. Restart it: make up"
+            )
+        self.reload_report.unlink(missing_ok=True)
+        process.send_signal(signal.SIGHUP)
+        report = self._await_report(self.reload_report, seconds)
+        if report["failure"]:
+            raise ServiceError(f"{self.name} goes on as before: {report['failure']}. Its log: {self.log}")
+        self._record.write_text(json.dumps({**record, "version": self._fingerprint}))
+        return float(report["seconds"])
+
+    def _await_report(self, file: Path, seconds: float) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if file.exists():
+                report: dict[str, Any] = json.loads(file.read_text())
+                return report
+            if self.process() is None:
+                raise ServiceError(f"{self.name} ended: {self._last_words()} Its log: {self.log}")
+            time.sleep(0.1)
+        raise ServiceError(f"{self.name} has not reloaded within {seconds:.0f} s. Its log: {self.log}")
+
     def answers(self) -> bool:
         """Whether the health path answers 200."""
         try:
@@ -118,8 +162,7 @@ class Service:
 
     @property
     def _fingerprint(self) -> str:
-        facts = json.dumps([self.command, self.port, self.version])
-        return hashlib.sha256(facts.encode()).hexdigest()
+        return _hash(json.dumps([self.command, self.port, self.version]))
 
     def _read_record(self) -> dict[str, Any]:
         try:
@@ -160,6 +203,7 @@ class Service:
             "pid": child.pid,
             "create_time": psutil.Process(child.pid).create_time(),
             "version": self._fingerprint,
+            "fixed": _hash(self.fixed),
         }
         self._record.write_text(json.dumps(record))
         child.returncode = 0  # it is meant to outlive us: nobody waits for it, and Popen need not warn
@@ -167,6 +211,10 @@ class Service:
     def _last_words(self) -> str:
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         return lines[-1] if lines else "it printed nothing."
+
+
+def _hash(facts: str) -> str:
+    return hashlib.sha256(facts.encode()).hexdigest()
 
 
 def _port_answers(port: int) -> bool:

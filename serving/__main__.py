@@ -1,12 +1,11 @@
 """`python -m serving run` serves pages and API; `predict` asks a running one; `backfill` and `expire` keep house."""
 
 import argparse
-import atexit
 import json
 import os
 import shutil
 from collections.abc import Sequence
-from multiprocessing.util import Finalize
+from functools import partial
 from typing import Any
 
 import requests
@@ -15,9 +14,6 @@ from common import cli
 from common.errors import PlatformError, ServiceError
 from common.logs import configure_logging
 from common.settings import Settings, load_settings
-
-WORKERS_VARIABLE = "BECHDEL_SERVING_WORKERS"
-BACKPRESSURE_PER_THREAD = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,28 +46,19 @@ def run(settings: Settings, *, workers: int, threads: int) -> None:
     """
     if workers > 1:
         _share_metrics(settings)
-    from granian import Granian
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-
+    from serving.rolling import RollingServer
     from serving.services import make_tmdb
+    from serving.worker import make_app
 
     make_tmdb(settings, workers)  # a token that cannot be used stops the start here, with one sentence
-    os.environ[WORKERS_VARIABLE] = str(workers)  # the workers are processes of their own
-    server = Granian(
-        "serving.__main__:make_app",
-        factory=True,
-        interface=Interfaces.WSGI,
-        address=settings.host,
+    RollingServer(
+        partial(make_app, workers=workers),
+        host=settings.host,
         port=settings.port,
         workers=workers,
-        blocking_threads=threads,
-        backpressure=threads * BACKPRESSURE_PER_THREAD,
-        respawn_failed_workers=True,
-        workers_kill_timeout=15,
-        log_level=LogLevels.warning,
-    )
-    server.serve()
+        threads=threads,
+        report=settings.state_dir / "serving" / "reload.json",
+    ).run()
 
 
 def _share_metrics(settings: Settings) -> None:
@@ -80,19 +67,6 @@ def _share_metrics(settings: Settings) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-
-
-def make_app() -> Any:
-    """The application of one worker process."""
-    from serving.app import create_app
-
-    settings = load_settings()
-    configure_logging(settings.log_level)
-    app = create_app(settings, workers=int(os.environ.get(WORKERS_VARIABLE, "1")))
-    log = app.extensions["bechdel"].log
-    atexit.register(log.stop)
-    Finalize(None, log.stop, exitpriority=10)  # a worker is a process of multiprocessing, which may skip atexit
-    return app
 
 
 def predict(settings: Settings, *, title: str, year: int | None, as_json: bool) -> None:

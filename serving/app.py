@@ -22,24 +22,17 @@ from serving.docs_page import add_docs
 from serving.http import add_cors, compress
 from serving.pages import pages, render_problem
 from serving.problems import NOT_READY, make_problem, problem_of, problem_response
+from serving.rate_limit import document_limit, limit_rate
 from serving.request_context import request_id
 from serving.schemas import Problem
+from serving.security import secure
 from serving.services import Services, make_services
 
 logger = logging.getLogger(__name__)
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 MAX_REQUEST_BYTES = 512_000  # 100 titles of 200 characters, each escaped as in JSON
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
-    "img-src 'self' https://image.tmdb.org; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "same-origin",
-}
+KEPT_HEADERS = {"Allow", "Retry-After"}  # of werkzeug's own errors
 
 
 def create_app(settings: Settings | None = None, *, workers: int = 1, parts: Services | None = None) -> Flask:
@@ -74,6 +67,8 @@ def create_app(settings: Settings | None = None, *, workers: int = 1, parts: Ser
     _add_operations(app, parts)
     _add_error_border(app)
     _add_request_log(app, parts)
+    limit_rate(app, parts.settings.rate_limit)
+    secure(app, parts.settings.trusted_proxies)
     add_cors(app, parts.settings.cors_origins or "")
     app.after_request(compress)  # run before those above, which then see the final response
     parts.champions.start()
@@ -121,6 +116,7 @@ def _with_examples(document: dict[str, Any]) -> dict[str, Any]:
     for path, examples in EXAMPLES.items():
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         body["examples"] = {name: {"value": value} for name, value in examples.items()}
+    document_limit(document)
     return document
 
 
@@ -129,10 +125,10 @@ def _add_error_border(app: Flask) -> None:
 
     def handle(error: Exception) -> Response:
         problem = problem_of(error)
-        if wants_page():
-            return render_problem(problem)
+        response = render_problem(problem) if wants_page() else problem_response(problem)
         headers = error.get_headers() if isinstance(error, HTTPException) else []
-        return problem_response(problem, [(name, value) for name, value in headers if name == "Allow"])
+        response.headers.extend([(name, value) for name, value in headers if name in KEPT_HEADERS])
+        return response
 
     app.register_error_handler(PlatformError, handle)
     app.register_error_handler(HTTPException, handle)
@@ -147,7 +143,7 @@ def wants_page() -> bool:
 
 
 def _add_request_log(app: Flask, parts: Services) -> None:
-    """An id, a clock, a log line and safe headers for each request."""
+    """An id, a clock and a log line for each request."""
 
     @app.before_request
     def begin() -> None:
@@ -164,8 +160,6 @@ def _add_request_log(app: Flask, parts: Services) -> None:
         parts.metrics.requests.labels(endpoint, method, response.status_code).inc()
         parts.metrics.latency.labels(endpoint).observe(seconds)
         response.headers["X-Request-ID"] = g.get("request_id", "")
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
         logger.info(
             "request id=%s method=%s path=%s status=%d ms=%.1f",
             g.get("request_id"),

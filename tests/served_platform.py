@@ -168,8 +168,10 @@ class RunningServer:
         return requests.get(f"{self.url}{path}", timeout=30)
 
     def workers(self) -> set[int]:
-        """Process ids; a worker that died and was replaced has another one."""
-        return {child.pid for child in psutil.Process(self.process.pid).children(recursive=True)}
+        """Process ids, without that of multiprocessing's own helper; one that died and was replaced has another."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return {child.pid for child in living if "spawn_main" in " ".join(child.cmdline())}
 
 
 @contextmanager

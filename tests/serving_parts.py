@@ -167,7 +167,9 @@ class FakeFeatures:
 class Platform:
     """The app and the parts that a test may change."""
 
-    def __init__(self, *, tmdb: TmdbClient | None = None, has_model: bool = True, cors_origins: str = "") -> None:
+    def __init__(
+        self, *, tmdb: TmdbClient | None = None, has_model: bool = True, cors_origins: str = "", **settings: Any
+    ) -> None:
         version = ModelVersion("bechdel-test-predictor", "3", "run")
         champion = Champion(version, make_scorer(), datetime.now(UTC)) if has_model else None
         self.champions, self.database, self.landing = FakeChampions(champion), FakeDatabase(), FakeLanding()
@@ -177,7 +179,7 @@ class Platform:
         features: Any = FakeFeatures()
         self.log = PredictionLog(self.database, metrics)  # type: ignore[arg-type]
         parts = Services(
-            settings=Settings(state_dir=Path("/nonexistent"), cors_origins=cors_origins),
+            settings=Settings(state_dir=Path("/nonexistent"), cors_origins=cors_origins, **settings),
             metrics=metrics,
             database=self.database,  # type: ignore[arg-type]
             champions=self.champions,  # type: ignore[arg-type]

@@ -22,7 +22,6 @@ from benchmarks.serving.servers import free_port, memory_of_workers, platform, s
 from benchmarks.serving.stub import read_bodies
 from common import cli
 from common.settings import Settings, load_settings
-from serving.__main__ import WORKERS_VARIABLE
 
 WORKERS = 2
 COLD_FILMS = {1: 50, 8: 64, 32: 96}
@@ -85,12 +84,18 @@ def measure_ours(settings: Settings, bodies: Mapping[int, bytes], stub: int, sec
         "TMDB_API_BASE_URL": f"http://127.0.0.1:{stub}/3",
         "TMDB_API_TOKEN": "eyJ.stub.token",
         "PORT": str(port),
-        WORKERS_VARIABLE: str(WORKERS),  # for gunicorn: the workers share the limits towards TMDB
     }
     commands = {
         "granian": [sys.executable, "-m", "serving", "run", "--workers", str(WORKERS)],
         "gunicorn": [
-            *(sys.executable, "-m", "gunicorn", "serving.__main__:make_app()", "-b", f"127.0.0.1:{port}"),
+            *(
+                sys.executable,
+                "-m",
+                "gunicorn",
+                f"serving.worker:make_app(workers={WORKERS})",
+                "-b",
+                f"127.0.0.1:{port}",
+            ),
             *("-w", str(WORKERS), "-k", "gthread", "--threads", "16", "--log-level", "warning"),
         ],
     }

@@ -16,7 +16,7 @@ def landed_as_before(settings: Settings, films: Sequence[int]) -> Iterator[None]
     with psycopg.connect(settings.database_url) as connection:
         _put_back(connection)  # of a run that was killed
         connection.execute(
-            f"create table {_BEFORE} as select * from raw.tmdb_movies where tmdb_id = any(%s)",  # noqa: S608
+            f"create table {_BEFORE} as select * from raw.tmdb_movies where tmdb_id = any(%s)",  # noqa: S608 - a constant
             [list(films)],
         )
         connection.execute(
@@ -35,7 +35,7 @@ def _put_back(connection: psycopg.Connection) -> None:
         connection.execute(
             "delete from raw.tmdb_movies where tmdb_id in (select film from serving.films_of_benchmark)"
         )
-        connection.execute(f"insert into raw.tmdb_movies select * from {_BEFORE}")  # noqa: S608
+        connection.execute(f"insert into raw.tmdb_movies select * from {_BEFORE}")  # noqa: S608 - a constant
         connection.execute(f"drop table {_BEFORE}, serving.films_of_benchmark")
 
 

@@ -1,5 +1,6 @@
 """docker-compose.yml and the image: valid to their own tools, and as an operator would want them."""
 
+import json
 import os
 import re
 import stat
@@ -12,6 +13,8 @@ import yaml
 
 from common.settings import Settings
 from orchestration.roles import PARTS, password_variable, role_name
+from orchestration.runtime import Runtime
+from orchestration.services import Service
 from tests.deploy_files import (
     FIXED_IN_THE_IMAGE,
     NOT_FOR_CONTAINERS,
@@ -55,6 +58,33 @@ def test_ports_are_published_on_this_machine_only() -> None:
     published = [port for service in services().values() for port in service.get("ports", [])]
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
     assert "ports" not in services()["postgres"]
+
+
+def test_opening_the_page_to_the_network_does_not_open_mlflow() -> None:
+    passwords = dict.fromkeys(SECRETS, "value")
+    text = run("docker-compose", "--env-file", "/dev/null", "config", "--format", "json",
+               BIND_ADDRESS="0.0.0.0", **passwords)  # noqa: S104 - what an operator may say  # fmt: skip
+    ports = {name: service.get("ports", []) for name, service in json.loads(text)["services"].items()}
+    assert [port["host_ip"] for port in ports["web"]] == ["0.0.0.0"]  # noqa: S104 - what an operator said
+    assert [port["host_ip"] for port in ports["mlflow"]] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("command", [Runtime(Settings(_env_file=None)).mlflow, None], ids=["make up", "containers"])
+def test_mlflow_answers_to_its_own_names_only_and_keeps_artifacts_in_one_place(command: Service | None) -> None:
+    arguments = command.command if command else tuple(services()["mlflow"]["command"])
+    text = " ".join(arguments).replace("=", " ")
+    hosts = re.findall(r"--allowed-hosts (\S+)", text)[0].split(",")
+
+    assert {host.split(":")[0] for host in hosts} <= {"mlflow", "localhost", "127.0.0.1"}
+    assert re.search(r"--artifacts-destination (/artifacts|\S+/mlflow/artifacts)( |$)", text)
+    assert "--x-frame-options DENY" in text
+    assert ("--host 127.0.0.1" in text) == (command is not None)
+
+
+def test_mlflow_is_of_a_version_without_the_known_hole() -> None:
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        (version,) = re.findall(r"^mlflow==(\S+)", (ROOT / lock).read_text(), re.MULTILINE)
+        assert tuple(map(int, version.split("."))) >= (3, 16, 1), "CVE-2026-2635"
 
 
 def test_every_server_has_a_health_check_and_restarts() -> None:

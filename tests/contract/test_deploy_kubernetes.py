@@ -9,6 +9,7 @@ import pytest
 
 from common.settings import Settings
 from orchestration.roles import PARTS, role_name
+from serving import rolling
 from tests.deploy_files import FIXED_IN_THE_IMAGE, NOT_FOR_CONTAINERS, NOT_SETTINGS, ROOT, compose, rendered
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="not installed: make install-dev")
@@ -145,10 +146,7 @@ def test_a_rolling_update_loses_no_request(overlay: str) -> None:
     pause = int(web["lifecycle"]["preStop"]["exec"]["command"][1])
     assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     assert pause >= web["readinessProbe"]["periodSeconds"] * web["readinessProbe"]["failureThreshold"]
-    workers_kill_timeout = int(
-        re.findall(r"workers_kill_timeout=(\d+)", (ROOT / "serving" / "__main__.py").read_text())[0]
-    )
-    assert spec["terminationGracePeriodSeconds"] > pause + workers_kill_timeout
+    assert spec["terminationGracePeriodSeconds"] > pause + rolling.DRAIN_SECONDS + rolling.END_SECONDS
 
 
 def test_scaled_has_an_autoscaler_whose_fewest_satisfy_the_disruption_budget() -> None:

@@ -277,3 +277,27 @@ def test_answers_equal_the_offline_rows_and_their_scores(
     for row in logged:
         offline = {name: plain_value(rows[row["movie_id"]][name]) for name in scorer.feature_names}
         assert row["vector"] == offline
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "x'; delete from serving.feedback; --",
+        "' or ''='",
+        "%' union select usename, passwd from pg_shadow --",
+        "$$; drop schema raw cascade; $$",
+        "%s %(key)s {0}",
+        "\\'; drop table raw.movies; --",
+    ],
+)
+def test_what_people_type_is_never_taken_for_sql(database: Database, attack: str) -> None:
+    catalogue = Catalogue(database)
+    films = database.fetch("select count(*) as films from raw.movies")
+    known = database.fetch("select movie_id from marts.dim_movies")
+
+    assert {film.tmdb_id for film in catalogue.search(attack, 5)} <= {film["movie_id"] for film in known}
+    assert catalogue.match(attack, None).kind in {"none", "similar"}
+    number, _ = Feedback(database).give(5, 1, attack, request_id=attack, model_version=attack)
+    [stored] = database.fetch("select * from serving.feedback where feedback_id = %s", [number])
+    assert (stored["comment"], stored["request_id"], stored["model_version"]) == (attack, attack, attack)
+    assert database.fetch("select count(*) as films from raw.movies") == films

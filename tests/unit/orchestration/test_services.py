@@ -92,3 +92,57 @@ def test_a_program_that_ends_shows_its_last_words(service: Service) -> None:
     broken.start()
     with pytest.raises(ServiceError, match="no such film"):
         broken.wait(20)
+
+
+RELOADABLE = """
+import http.server, json, pathlib, signal, sys, threading
+def reload(*_):
+    pathlib.Path(sys.argv[2]).write_text(json.dumps({"failure": sys.argv[3] or None, "seconds": 0.5}))
+signal.signal(signal.SIGHUP, reload)
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+while True:
+    signal.pause()
+"""
+
+
+def reloadable(service: Service, failure: str = "") -> Service:
+    report = service.state_dir / "reload.json"
+    command = (sys.executable, "-c", RELOADABLE, str(service.port), str(report), failure)
+    return replace(service, command=command, reload_report=report)
+
+
+def test_a_reloaded_service_is_the_same_process_and_of_the_new_version(service: Service) -> None:
+    running = reloadable(service)
+    running.start()
+    running.wait(30)
+    process = running.process()
+    newer = replace(running, version="2")
+
+    assert newer.reload(20) == 0.5
+    assert newer.process() == process
+    assert not newer.start()  # it is of this version already
+
+
+def test_a_reload_that_failed_leaves_the_old_version_on_record(service: Service) -> None:
+    running = reloadable(service, "a new worker does not start")
+    running.start()
+    running.wait(30)
+    newer = replace(running, version="2")
+
+    with pytest.raises(ServiceError, match="goes on as before: a new worker does not start"):
+        newer.reload(20)
+    assert newer.start()  # still to be done
+
+
+def test_what_a_reload_cannot_change_says_to_restart(service: Service) -> None:
+    running = reloadable(service)
+    running.start()
+    running.wait(30)
+    with pytest.raises(ServiceError, match=r"not another address.*make up"):
+        replace(running, fixed="16 threads").reload(20)
+
+
+def test_there_is_nothing_to_reload_where_nothing_runs(service: Service) -> None:
+    with pytest.raises(ServiceError, match=r"does not run.*make up"):
+        reloadable(service).reload(20)
