@@ -26,7 +26,7 @@ LAYOUT = "2"  # of the kept folders; another one is fetched again
 POLL_SECONDS = 3.0
 RETRY_REFUSED_SECONDS = 60.0
 NO_MODEL = "No model yet. Run: make train-model"
-LOADING = "The model is being loaded. Try again in a few seconds."
+LOADING = "The model is being loaded: try again in a few seconds. When none has been trained, run: make train-model"
 
 
 @dataclass(frozen=True)
