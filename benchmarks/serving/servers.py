@@ -23,16 +23,22 @@ START_SECONDS = 180.0
 def platform(settings: Settings) -> Iterator[None]:
     """Database, features and champion are there; what was not running is brought up, and down again afterwards."""
     address = f"http://{settings.host}:{settings.port}/readyz"
-    with suppress(requests.RequestException):
-        if requests.get(address, timeout=5).status_code == 200:
-            yield
-            return
+    if _is_ready(address):
+        yield
+        return
     print(f"No server is ready at {address}: `make up` first.", flush=True)
     subprocess.run([sys.executable, "-m", "orchestration", "up"], cwd=ROOT, check=True)
     try:
         yield
     finally:
         subprocess.run([sys.executable, "-m", "orchestration", "down"], cwd=ROOT, check=False)
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
 
 
 @contextmanager

@@ -4,10 +4,13 @@ import itertools
 from collections import Counter
 
 import pytest
+import requests
 
+from benchmarks.serving import servers
 from benchmarks.serving.endurance import BOUND_MB, growth, judge, wishes
 from benchmarks.serving.report import as_page, as_table
 from common.errors import ServiceError
+from common.settings import Settings
 
 FIGURES = {"p50_ms": 1.25, "p99_ms": 20.0, "rps": 1234.5}
 
@@ -48,3 +51,14 @@ def test_table_has_a_line_for_each_path_that_a_peer_has() -> None:
     assert [line.split("|")[1].strip() for line in lines[2:4]] == ["everything cold, 1", "asked before, 8"]
     assert "1.2 / 20.0, 1,234/s" in lines[2]
     assert "2 cores, 2 workers" in as_page(report)
+
+
+def test_a_measurement_that_fails_on_a_running_platform_fails_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(servers.requests, "get", lambda *_, **__: type("R", (), {"status_code": 200}))
+    monkeypatch.setattr(servers.subprocess, "run", lambda command, **_: started.append(command))
+
+    with pytest.raises(requests.ConnectionError), servers.platform(Settings(_env_file=None)):
+        raise requests.ConnectionError
+
+    assert started == []  # neither brought up again nor taken down
