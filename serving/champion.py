@@ -182,6 +182,11 @@ class ChampionWatcher:
         champion = self._champion
         return champion.version.version if champion else None
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether the registry has not answered yet, or the first champion that it names is on its way."""
+        return self._is_loading
+
     def start(self) -> None:
         """Watch in the background until `stop()`."""
         threading.Thread(target=self._watch, name="champion", daemon=True).start()

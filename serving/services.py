@@ -22,6 +22,7 @@ from serving.prediction_log import PredictionLog
 
 TMDB_REQUESTS_PER_SECOND = 20
 TMDB_CONNECTIONS = 10
+FEAST_THREAD = "feast"  # its import; who takes over from another worker waits for it
 WARM_SECONDS = 20.0  # a database that hangs must not keep a champion from answering
 
 
@@ -60,7 +61,7 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
         metrics.note_champion(champion.version.version, champion.loaded_at.timestamp())
         scorer = champion.scorer
         steps = (
-            threading.Thread(target=online.warm_up, args=[scorer.feature_service], name="feast", daemon=True),
+            threading.Thread(target=online.warm_up, args=[scorer.feature_service], name=FEAST_THREAD, daemon=True),
             threading.Thread(target=live.warm_up, args=[scorer.feature_names], name="plan", daemon=True),
         )
         for step in steps:

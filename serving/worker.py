@@ -9,10 +9,10 @@ from typing import Any
 from common.logs import configure_logging
 from common.settings import load_settings
 from serving.app import create_app
-from serving.champion import ChampionWatcher, WatchState
+from serving.champion import ChampionWatcher
+from serving.services import FEAST_THREAD
 
 WARM_SECONDS = 60.0
-FEAST_THREAD = "feast"  # as serving/services.py names it
 
 
 def make_app(*, workers: int = 1, warm: bool = False) -> Any:
@@ -34,14 +34,10 @@ def make_app(*, workers: int = 1, warm: bool = False) -> Any:
 
 
 def _warm_up(champions: ChampionWatcher) -> None:
-    """Wait until the registry has been asked, what it names is loaded, and Feast is imported behind it."""
+    """Wait until there is a model or it is clear why not, and Feast is imported behind it."""
     deadline = time.monotonic() + WARM_SECONDS
-    while champions.version is None and not _has_looked(champions.state) and time.monotonic() < deadline:
+    while champions.version is None and champions.is_loading and time.monotonic() < deadline:
         time.sleep(0.05)
     for thread in threading.enumerate():
         if thread.name == FEAST_THREAD:
             thread.join(max(deadline - time.monotonic(), 0))
-
-
-def _has_looked(state: WatchState) -> bool:
-    return bool(state.looked_at or state.registry_problem or state.refused)
