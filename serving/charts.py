@@ -352,14 +352,14 @@ def _stack(counts: Sequence[int], names: Sequence[str]) -> tuple[Level, ...]:
 
 
 def draw_ranges(groups: Mapping[str, Sequence[Share]], *, reference: float) -> RangeChart:
-    """Figures between 0 and 1 with their intervals; the axis begins at a tenth below the lowest.
+    """Figures between 0 and 1 with their intervals; the axis begins at the tenth below the lowest.
 
     Args:
         groups: shares by the group's name; each has its interval.
         reference: the figure of all together.
     """
     lows = [share.low for shares in groups.values() for share in shares if share.low is not None]
-    begin = int(min([*lows, reference]) * 10) / 10
+    begin = min(int(min([*lows, reference]) * 10) / 10, 0.9)
 
     def across(value: float) -> float:
         return round(100 * (min(max(value, begin), 1.0) - begin) / (1 - begin), 2)

@@ -42,6 +42,11 @@ def test_ranges_share_an_axis_from_below_the_lowest_to_one() -> None:
     assert [tick.label for tick in chart.ticks] == ["0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]
 
 
+def test_ranges_of_a_perfect_model_do_not_divide_by_zero() -> None:
+    chart = draw_ranges({"genre": [Share("war", 1.0, 1.0, 1.0, 30)]}, reference=1.0)
+    assert [tick.label for tick in chart.ticks] == ["0.9", "1.0"]
+
+
 def test_curve_goes_from_edge_to_edge_around_the_band() -> None:
     curve = draw_curve([0.0, 0.5, 1.0], band=(0.25, 0.75), of="women")
 
