@@ -22,6 +22,8 @@ from typing import NamedTuple
 import numpy as np
 import psycopg
 
+from common import cli
+from common.errors import ServiceError
 from common.settings import load_settings
 
 PATIENCE_SECONDS = 60.0
@@ -68,6 +70,8 @@ def main() -> None:
     p50, p99 = np.percentile(seen.seconds, [50, 99]) * 1000
     print(f"{len(seen.seconds):,} requests, {dict(seen.outcomes)}, failed: {seen.failed or 'none'}")
     print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, slowest {max(seen.seconds):.2f} s")
+    if seen.failed:
+        raise ServiceError(f"{sum(seen.failed.values())} requests failed.")
 
 
 async def _restart_under_load(port: int, wires: Sequence[bytes], clients: int, restarts: int) -> Seen:
@@ -138,4 +142,4 @@ async def _ask(connection: Connection, wire: bytes, is_kept: bool, seen: Seen) -
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)
