@@ -213,9 +213,11 @@ def new_genre_column(project: Project) -> Iterator[None]:
     meta = "{meta: {family: genre, sentence: New}}"
     column = f"      - {{name: genre_new_count, data_type: bigint, description: New., config: {meta}}}\n"
     contract.write_text(kept[contract] + column)
-    yield
-    for path, text in kept.items():
-        path.write_text(text)
+    try:
+        yield
+    finally:
+        for path, text in kept.items():
+            path.write_text(text)
 
 
 def served_genres(project: Project, movie_id: int) -> int:

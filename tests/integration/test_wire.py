@@ -191,9 +191,9 @@ def test_no_answer_names_the_software_behind_it(served: Served, path: bytes) -> 
         assert name not in head.lower()
 
 
-@pytest.mark.parametrize(("method", "status"), [("TRACE", 405), ("CONNECT", 404), ("BREW", 405)])
-def test_unusual_methods_are_refused(served: Served, method: str, status: int) -> None:
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "BREW"])
+def test_unusual_methods_are_refused(served: Served, method: str) -> None:
     data = f"{method} / HTTP/1.1\r\nHost: here\r\nCookie: secret=1\r\nConnection: close\r\n\r\n".encode()
     answer = send(served, data)
-    assert statuses(answer)[0] in {status, 400, 404, 405}
+    assert statuses(answer)[0] in {400, 404, 405}
     assert b"secret=1" not in answer
