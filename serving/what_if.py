@@ -119,7 +119,7 @@ def _read_film(rehearsal: Rehearsal, tmdb_id: int) -> tuple[dict[str, Any], list
         """,
         [tmdb_id],
     )
-    if not rows or not rows[0]["cast_members"]:
+    if not rows or not order_cast(rows[0]["cast_members"]):
         raise MovieNotFoundError(f"The cast of film {tmdb_id} is not known, so there is nobody to change.")
     payload = rows[0]["payload"]
     return (payload if isinstance(payload, dict) else {"id": tmdb_id}), rows[0]["cast_members"]

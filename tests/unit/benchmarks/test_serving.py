@@ -1,14 +1,15 @@
 """What the benchmarks of the server make of their numbers."""
 
 import itertools
+import subprocess
 from collections import Counter
 
 import pytest
 import requests
 
-from benchmarks.serving import servers
 from benchmarks.serving.endurance import BOUND_MB, growth, judge, wishes
 from benchmarks.serving.report import as_page, as_table
+from benchmarks.serving.servers import platform
 from common.errors import ServiceError
 from common.settings import Settings
 
@@ -55,10 +56,12 @@ def test_table_has_a_line_for_each_path_that_a_peer_has() -> None:
 
 def test_a_measurement_that_fails_on_a_running_platform_fails_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
-    monkeypatch.setattr(servers.requests, "get", lambda *_, **__: type("R", (), {"status_code": 200}))
-    monkeypatch.setattr(servers.subprocess, "run", lambda command, **_: started.append(command))
+    ready = requests.Response()
+    ready.status_code = 200
+    monkeypatch.setattr(requests, "get", lambda *_, **__: ready)
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: started.append(command))
 
-    with pytest.raises(requests.ConnectionError), servers.platform(Settings(_env_file=None)):
+    with pytest.raises(requests.ConnectionError), platform(Settings(_env_file=None)):
         raise requests.ConnectionError
 
     assert started == []  # neither brought up again nor taken down
