@@ -1,6 +1,7 @@
 """The server with films in memory and a tiny real model: for tests that need neither PostgreSQL nor MLflow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,15 +101,21 @@ class FakeDatabase:
     published_at: datetime | None = None
 
     def __init__(self) -> None:
-        self.statements: list[tuple[Any, ...]] = []
+        self.statements: list[tuple[Any, ...]] = []  # that write
+        self.asked: list[str] = []  # all, without their parameters
 
     def fetch(self, *statement: Any) -> list[dict[str, Any]]:
+        self.asked += statement[:1]
         if self.is_away:
             raise DatabaseError("PostgreSQL at 127.0.0.1:1/none does not answer. Start it with `make up`.")
         if statement and "insert into serving" in statement[0]:
             self.statements.append(statement)
             return [{"feedback_id": len(self.statements), "given_at": datetime.now(UTC)}]
         return []
+
+    @contextmanager
+    def rehearse(self) -> Iterator["FakeDatabase"]:
+        yield self
 
 
 class FakeCatalogue:

@@ -58,31 +58,30 @@ QUERIES = ("q", "title", "year", "limit", "tmdb_id", "imdb_id", "page", "sort", 
 FIELDS = ("tmdb_id", "imdb_id", "title", "year", "rating", "comment", "movies", "women")
 
 
-def assert_harmless(platform: Platform, answer: TestResponse, attack: str, expected: int, *asked: object) -> None:
+def assert_harmless(platform: Platform, answer: TestResponse, attack: str, *asked: object) -> None:
     """Answered as any other text would be, without a word from inside."""
-    assert answer.status_code < 500 or answer.status_code == expected, (asked, answer.text[:300])
+    assert answer.status_code < 500, (asked, answer.text[:300])
     assert not FORBIDDEN.search(answer.text.replace(attack, "")), asked
-    assert not any(attack in statement for statement, *_ in platform.database.statements), asked
+    assert not any(attack in statement for statement in platform.database.asked), asked
+    platform.database.asked.clear()
 
 
 @pytest.mark.parametrize("rule", sorted({rule.rule for rule in rules(Platform().app, "GET")}))
 def test_no_input_of_a_route_reaches_a_file_a_query_or_an_error_text(platform: Platform, rule: str) -> None:
-    expected = platform.client.get(re.sub(r"<[^>]+>", "1", rule)).status_code  # the films in memory have no trends
     for attack in (*INJECTIONS, *TRAVERSALS):
         path = re.sub(r"<[^>]+>", lambda _, attack=attack: attack, rule)
         for query in [dict.fromkeys(QUERIES, attack)] + [{}] * (path != rule):
             answer = platform.client.get(path, query_string=query)
-            assert_harmless(platform, answer, attack, expected, path, query)
+            assert_harmless(platform, answer, attack, path, query)
 
 
 @pytest.mark.parametrize("rule", sorted({rule.rule for rule in rules(Platform().app, "POST")}))
 def test_no_field_of_a_body_reaches_a_query_or_an_error_text(platform: Platform, rule: str) -> None:
     path = re.sub(r"<[^>]+>", "109445", rule)
-    expected = platform.client.post(path, data={}).status_code
     for attack, field in itertools.product((*INJECTIONS, *TRAVERSALS), FIELDS):
         for body in ({field: attack}, {"tmdb_id": 109445, "rating": 3, field: attack}, {"movies": [{field: attack}]}):
             for answer in (platform.client.post(path, json=body), platform.client.post(path, data=body)):
-                assert_harmless(platform, answer, attack, expected, path, body)
+                assert_harmless(platform, answer, attack, path, body)
 
 
 def test_a_comment_reaches_the_database_as_a_parameter_only() -> None:
@@ -112,7 +111,7 @@ def test_a_comment_reaches_the_database_as_a_parameter_only() -> None:
     ],
 )
 def test_every_answer_carries_the_headers(platform: Platform, path: str, status: int) -> None:
-    answer = platform.client.get(path)
+    answer = platform.client.get(path, buffered=True)
 
     assert answer.status_code == status
     for name, part in HEADERS.items():
