@@ -40,7 +40,7 @@ class Landed:
         return self.source == "api" and datetime.now(UTC) - self.fetched_at < FRESH
 
 
-# one pass over the payload: it is compressed on disk, and every `payload -> 'key'` would unpack it again
+# one pass over the payload: it lies beside its row, and every `payload -> 'key'` would fetch all of it again
 _COLUMNS = """
     landed.tmdb_id, landed.source, landed.is_synthetic, landed.payload_hash, landed.fetched_at, landed.loaded_at,
     (
