@@ -70,6 +70,7 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
         for step in steps:
             step.join(deadline.remaining)
         # what is loaded by now stays: without this a full collection looks at all of it, 250 ms within some request
+        gc.unfreeze()  # the champion before may go
         gc.collect()
         gc.freeze()
 
