@@ -21,6 +21,7 @@ import orjson
 import psutil
 import psycopg
 
+from benchmarks.serving.landing_table import landed_as_before
 from benchmarks.serving.load import PATIENCE_SECONDS
 from benchmarks.serving.servers import free_port, platform, server, workers_of
 from common import cli
@@ -56,14 +57,14 @@ def main() -> None:
     requests = parser.parse_args().requests
     settings = load_settings()
     with platform(settings), tempfile.TemporaryDirectory() as state:
-        port = free_port()
+        films, port = choose_films(settings), free_port()
         environment = {
             "DB_CONNECTION_STRING": settings.database_url, "MLFLOW_TRACKING_URI": settings.tracking_uri,
             "TMDB_API_TOKEN": "", "PORT": str(port), "STATE_DIR": state,
         }  # fmt: skip
         command = [sys.executable, "-m", "serving", "run", "--workers", str(WORKERS)]
-        with server(command, port, "/readyz", environment) as process:
-            readings, failures = exercise(port, process, wishes(choose_films(settings)), requests, say=print)
+        with landed_as_before(settings, films), server(command, port, "/readyz", environment) as process:
+            readings, failures = exercise(port, process, wishes(films), requests, say=print)
     judge(readings, failures)
     print(
         f"No failure; memory grew by {growth(readings):.1f} MB at most after the second tenth (bound {BOUND_MB:.0f})."

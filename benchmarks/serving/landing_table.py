@@ -1,4 +1,4 @@
-"""The landing table as a measurement needs it; afterwards it is as it was, also when a run was interrupted."""
+"""Landing table and prediction log as before a measurement, once it is over; also when a run was interrupted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ _BEFORE = "serving.landed_before_benchmark"
 
 @contextmanager
 def landed_as_before(settings: Settings, films: Sequence[int]) -> Iterator[None]:
-    """The landing table may hold any of these films meanwhile, and is afterwards as it was."""
+    """The landing table may hold any of these films meanwhile, and is afterwards as it was; nor are they logged."""
     with psycopg.connect(settings.database_url) as connection:
         _put_back(connection)  # of a run that was killed
         connection.execute(
@@ -20,7 +20,13 @@ def landed_as_before(settings: Settings, films: Sequence[int]) -> Iterator[None]
             [list(films)],
         )
         connection.execute(
-            "create table serving.films_of_benchmark as select unnest(%s::bigint[]) as film", [list(films)]
+            """
+            create table serving.films_of_benchmark as
+            select
+                unnest(%s::bigint[]) as film,
+                (select coalesce(max(prediction_id), 0) from serving.prediction_log) as last_logged
+            """,
+            [list(films)],
         )
     try:
         yield
@@ -36,6 +42,12 @@ def _put_back(connection: psycopg.Connection) -> None:
             "delete from raw.tmdb_movies where tmdb_id in (select film from serving.films_of_benchmark)"
         )
         connection.execute(f"insert into raw.tmdb_movies select * from {_BEFORE}")  # noqa: S608 - a constant
+        connection.execute(
+            """
+            delete from serving.prediction_log using serving.films_of_benchmark as asked
+            where movie_id = asked.film and prediction_id > asked.last_logged
+            """
+        )
         connection.execute(f"drop table {_BEFORE}, serving.films_of_benchmark")
 
 

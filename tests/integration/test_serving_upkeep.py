@@ -151,13 +151,30 @@ def test_benchmark_that_was_killed_gives_the_landing_table_back_at_the_next_run(
     settings = Settings(db_connection_string=database_url)
     with psycopg.connect(database_url) as connection:
         connection.execute("insert into raw.tmdb_movies values (1, '{}', 'file', false, 'mine', now(), now())")
+    log(database_url, "mine", [1, 2])
 
     killed = landed_as_before(settings, [1, 2])
     killed.__enter__()
     forget(settings, [1])
     land(settings, {1: b'{"id": 1}', 2: b'{"id": 2}'})
+    log(database_url, "measured", [2])
     with landed_as_before(settings, [1]):
         pass
 
     with psycopg.connect(database_url) as connection:
         assert connection.execute("select tmdb_id, payload_hash from raw.tmdb_movies").fetchall() == [(1, "mine")]
+        assert connection.execute("select distinct request_id from serving.prediction_log").fetchall() == [("mine",)]
+
+
+def log(database_url: str, request_id: str, films: list[int]) -> None:
+    """A row of the prediction log for each film."""
+    with psycopg.connect(database_url) as connection:
+        connection.cursor().executemany(
+            """
+            insert into serving.prediction_log
+                (request_id, predicted_at, movie_id, model_name, model_version, feature_service, vector,
+                rating_probabilities, probability, verdict, is_live, is_cached, degraded, stage_seconds)
+            values (%s, now(), %s, '', '1', '', '{}', '{0,0,0,1}', 1, 'pass', true, false, '{}', '{}')
+            """,
+            [(request_id, film) for film in films],
+        )
