@@ -164,7 +164,9 @@ class Database:
             connection.answered_at = now
 
     def _silent(self) -> DatabaseError:
-        return DatabaseError(f"PostgreSQL at {address(self._url)} does not answer. Start it with `make up`.")
+        return DatabaseError(
+            f"PostgreSQL at {address(self._url)} does not answer: it is away, or too busy. `make up` starts it."
+        )
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
