@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import subprocess
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from common.settings import Settings
+from deploy import rehearse
 from orchestration.roles import PARTS, password_variable, role_name
 from orchestration.runtime import Runtime
 from orchestration.services import Service
@@ -176,6 +178,21 @@ def test_the_image_runs_as_nobody_special_and_installs_hashed_wheels_only() -> N
     assert "--require-hashes" in text
     assert "--only-binary :all:" in text
     assert not re.search(r"gcc|build-essential|g\+\+", text)
+
+
+def test_the_image_stays_under_one_and_a_half_gigabytes() -> None:
+    """Estimated from the locked packages as installed here; the base is assumed (CI measures a real image)."""
+    locked = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    installed = {re.sub(r"[-_.]+", "-", part.name).lower(): part for part in distributions()}
+    files = {
+        Path(str(part.locate_file(file)))
+        for name in locked
+        if (part := installed.get(name))
+        for file in part.files or ()
+    }
+    assert len(set(locked) & set(installed)) > 0.9 * len(locked)  # a few are for other systems and versions
+    assert [name for name in locked if re.match(r"nvidia|cuda|torch|triton", name)] == []
+    assert 700 < rehearse.image_megabytes(file for file in files if file.is_file()) < 1500
 
 
 def test_the_image_holds_every_package_and_nothing_ignored() -> None:
