@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import subprocess
+import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,17 @@ def services() -> dict[str, Any]:
 
 def test_compose_has_every_part() -> None:
     assert set(services()) == {*SERVERS, *JOBS, "scheduler"}
+
+
+def test_compose_follows_its_specification() -> None:
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+
+
+def test_the_specification_finds_a_misspelt_key(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text((ROOT / "docker-compose.yml").read_text().replace("depends_on:", "depends:", 1))
+    with pytest.raises(AssertionError, match="depends"):
+        run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(wrong))
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
@@ -178,6 +190,17 @@ def test_the_image_runs_as_nobody_special_and_installs_hashed_wheels_only() -> N
     assert "--require-hashes" in text
     assert "--only-binary :all:" in text
     assert not re.search(r"gcc|build-essential|g\+\+", text)
+
+
+def test_the_image_is_built_in_two_stages_and_says_what_it_is() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]+)"', text))
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    _, last = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert set(labels) >= {"title", "description", "licenses", "version", "revision"}
+    assert labels["base.name"] == f"docker.io/library/{last}"
+    assert f"ARG VERSION={version}\n" in text
+    assert services()["web"]["image"] == f"bechdel-platform:{version}"
 
 
 def test_the_image_stays_under_one_and_a_half_gigabytes() -> None:
