@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,9 @@ LEFT_OUT = {
     "pip install": "this machine's uv is used",
     "apt-get": "needs a container's root",
 }
+# assumed, as it cannot be pulled here: python:3.13-slim-trixie unpacked (about 120 MB), libgomp1 and a user
+BASE_MEGABYTES = 130
+BYTE_CODE = 1.35  # bytes that compiling adds for each byte of Python; 1.32 measured over the locked packages, 3.11
 # with the cache, by hard links and without byte code: the same files in seconds instead of minutes
 HERE_INSTEAD = ((" --no-cache", ""), (" --compile-bytecode", ""), (" -o 10001 -g 10001", ""))
 
@@ -74,6 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     for step in image.left_out:
         print(f"left out: {step}")
     print(f"{image.folder}: {megabytes(image.folder)} MB; runs {shlex.join(image.command)}")
+    estimate = image_megabytes(map(Path, image.files()))
+    print(f"as an image about {estimate} MB, {BASE_MEGABYTES} of them assumed for its base")
     return 0
 
 
@@ -97,6 +103,13 @@ def instructions(text: str) -> list[tuple[str, str]]:
 def megabytes(folder: Path) -> int:
     """Size of all files below a folder."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()) // 1_000_000
+
+
+def image_megabytes(files: Iterable[Path]) -> int:
+    """About what an image of these files takes, unpacked, with its base and the byte code left out here."""
+    sizes = [(path.suffix, path.lstat().st_size) for path in files if path.suffix != ".pyc"]
+    byte_code = BYTE_CODE * sum(size for suffix, size in sizes if suffix == ".py")
+    return BASE_MEGABYTES + int(sum(size for _, size in sizes) + byte_code) // 1_000_000
 
 
 def _do(image: Image, name: str, rest: str) -> None:

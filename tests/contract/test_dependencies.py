@@ -1,6 +1,7 @@
 """What our code imports is what pyproject.toml asks for: nothing comes along by luck."""
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -8,6 +9,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from tests.deploy_files import run
 
 PACKAGES = ("common", "ingestion", "training", "serving", "feast_stores", "feature_repo", "orchestration")
 
@@ -46,3 +49,12 @@ def test_no_lock_or_settings_file_names_a_registry_host(root: Path) -> None:
     named = re.compile(r"(index-url|find-links|resolved\W+http|^\s*registry\s*=)", re.IGNORECASE | re.MULTILINE)
     files = [*root.glob("*.lock"), root / "pyproject.toml", root / "Makefile"]
     assert [path.name for path in files if named.search(path.read_text().replace("--no-emit-index-url", ""))] == []
+
+
+def test_the_bill_of_materials_names_every_locked_package(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "sbom.json"
+    run("cyclonedx-py", "requirements", "requirements.lock", "--output-file", str(file))  # as `make sbom`
+    listed = {(part["name"], part["version"]) for part in json.loads(file.read_text())["components"]}
+    assert listed == set(
+        re.findall(r"^([\w.-]+)==([^ ;\\]+)", (root / "requirements.lock").read_text(), re.MULTILINE)
+    )

@@ -5,6 +5,8 @@ import os
 import re
 import stat
 import subprocess
+import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import yaml
 
 from common.settings import Settings
+from deploy import rehearse
 from orchestration.roles import PARTS, password_variable, role_name
 from orchestration.runtime import Runtime
 from orchestration.services import Service
@@ -38,6 +41,17 @@ def services() -> dict[str, Any]:
 
 def test_compose_has_every_part() -> None:
     assert set(services()) == {*SERVERS, *JOBS, "scheduler"}
+
+
+def test_compose_follows_its_specification() -> None:
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+
+
+def test_the_specification_finds_a_misspelt_key(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text((ROOT / "docker-compose.yml").read_text().replace("depends_on:", "depends:", 1))
+    with pytest.raises(AssertionError, match="depends"):
+        run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(wrong))
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
@@ -176,6 +190,32 @@ def test_the_image_runs_as_nobody_special_and_installs_hashed_wheels_only() -> N
     assert "--require-hashes" in text
     assert "--only-binary :all:" in text
     assert not re.search(r"gcc|build-essential|g\+\+", text)
+
+
+def test_the_image_is_built_in_two_stages_and_says_what_it_is() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]+)"', text))
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    _, last = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert set(labels) >= {"title", "description", "licenses", "version", "revision"}
+    assert labels["base.name"] == f"docker.io/library/{last}"
+    assert f"ARG VERSION={version}\n" in text
+    assert services()["web"]["image"] == f"bechdel-platform:{version}"
+
+
+def test_the_image_stays_under_one_and_a_half_gigabytes() -> None:
+    """Estimated from the locked packages as installed here; the base is assumed (CI measures a real image)."""
+    locked = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    installed = {re.sub(r"[-_.]+", "-", part.name).lower(): part for part in distributions()}
+    files = {
+        Path(str(part.locate_file(file)))
+        for name in locked
+        if (part := installed.get(name))
+        for file in part.files or ()
+    }
+    assert len(set(locked) & set(installed)) > 0.9 * len(locked)  # a few are for other systems and versions
+    assert [name for name in locked if re.match(r"nvidia|cuda|torch|triton", name)] == []
+    assert 700 < rehearse.image_megabytes(file for file in files if file.is_file()) < 1500
 
 
 def test_the_image_holds_every_package_and_nothing_ignored() -> None:

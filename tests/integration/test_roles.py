@@ -154,6 +154,10 @@ def ask(containers: Containers) -> requests.Response:
     return requests.post(url, json={"tmdb_id": 900000001}, timeout=30)
 
 
+def test_the_rehearsed_image_is_under_one_and_a_half_gigabytes(containers: Containers) -> None:
+    assert rehearse.image_megabytes(map(Path, containers.image.files())) < 1500
+
+
 @pytest.mark.usefixtures("web")
 def test_compose_trains_and_serves_as_its_own_roles(containers: Containers) -> None:
     assert 0 < ask(containers).json()["prediction"]["probability"] < 1

@@ -21,6 +21,13 @@ from orchestration.runtime import Runtime
 MLFLOW = "http://127.0.0.1:9/api/2.0/mlflow/registered-models/alias"
 
 
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of whoever runs the tests do not reach them."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 def settings(**values: Any) -> Settings:
     return Settings(_env_file=None, **values)
 
@@ -82,6 +89,12 @@ def test_half_of_the_kaggle_credentials_is_found(tmp_path: Path) -> None:
     assert "Set both" in problem.cure
 
 
+def test_kaggle_without_credentials_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.settings.ROOT", tmp_path)  # without a kaggle.json
+    problem = problem_of(checks.check_kaggle, settings(movies_source="kaggle"), tmp_path / "absent")
+    assert problem.cure == "Set KAGGLE_USERNAME and KAGGLE_KEY."
+
+
 def test_a_source_that_cannot_be_read_is_found(tmp_path: Path) -> None:
     missing = tmp_path / "movies.csv"
     assert str(missing) in problem_of(checks.check_source, settings(movies_source=str(missing))).fact
@@ -93,6 +106,11 @@ def test_a_state_folder_of_somebody_else_is_found(tmp_path: Path, monkeypatch: p
     (tmp_path / "logs" / "server.log").write_text("")
     monkeypatch.setattr(os, "geteuid", lambda: os.stat(tmp_path).st_uid + 1)  # noqa: PTH116
     assert "chown" in problem_of(checks.check_state_dir, settings(state_dir=tmp_path)).cure
+
+
+def test_a_state_folder_that_cannot_be_written_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    assert "Set STATE_DIR" in problem_of(checks.check_state_dir, settings(state_dir=tmp_path)).cure
 
 
 def test_the_record_of_a_dead_process_is_found(tmp_path: Path) -> None:
@@ -109,6 +127,52 @@ def test_a_port_of_another_program_is_found(monkeypatch: pytest.MonkeyPatch, tmp
     problem = problem_of(checks.check_ports, Runtime(settings(state_dir=tmp_path)))
     assert "5001" in problem.fact
     assert "MLFLOW_PORT=" in problem.cure
+
+
+def test_a_lock_of_a_server_that_is_gone_is_found(tmp_path: Path) -> None:
+    runtime = Runtime(settings(state_dir=tmp_path))
+    assert runtime.database is not None
+    assert checks.check_database_lock(runtime) == "none"
+    lock = runtime.database.data / "postmaster.pid"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(f"{2**22 - 1}\n{lock.parent}\n")
+    problem = problem_of(checks.check_database_lock, runtime)
+    assert str(2**22 - 1) in problem.fact
+    assert problem.cure.startswith("make up removes it")
+    lock.write_text(f"{os.getpid()}\n")
+    assert checks.check_database_lock(runtime) == f"held by pid {os.getpid()}"
+
+
+@pytest.mark.parametrize(
+    ("check", "rows", "fact", "cure"),
+    [
+        (checks.check_database_server, [(13,), ("UTF8", "UTC")], "PostgreSQL 13", "Use PostgreSQL 14 or newer."),
+        (checks.check_database_server, [(18,), ("SQL_ASCII", "UTC")], "encoding SQL_ASCII", "encoding 'UTF8'"),
+        (checks.check_time_zone, [("me", "Asia/Tokyo")], "in Asia/Tokyo", "alter role me set timezone to 'UTC'"),
+        (checks.check_connections, [(81, 100)], "81 of 100", "raise max_connections"),
+        (checks.check_migrations, [("0000",)], "at version 0000", "python -m common.migrations"),
+        (checks.check_films, [(0, 0)], "no film is loaded", "python -m ingestion load"),
+        (checks.check_features, [(0,)], "are not built", "dbt build"),
+        (checks.check_online_store, [(3,), (4,)], "3 of 4 views", "feature_repo/publish.py"),
+    ],
+)
+def test_a_problem_of_the_database_is_found(
+    check: Any, rows: list[tuple[Any, ...]], fact: str, cure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(rows)  # in the order of the check's questions; a real server is asked in tests/integration
+    monkeypatch.setattr(checks, "_row", lambda *_, **__: next(answers))
+    problem = problem_of(check, Runtime(settings()))
+    assert fact in problem.fact
+    assert cure in problem.cure
+
+
+def test_four_fifths_of_the_connections_are_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_row", lambda *_, **__: (80, 100))
+    assert checks.check_connections(Runtime(settings())) == "80 of 100"
+
+
+def test_a_missing_manifest_is_found(tmp_path: Path) -> None:
+    assert "dbt build" in problem_of(checks.check_manifest, Runtime(settings()), tmp_path / "manifest.json").cure
 
 
 def test_a_database_without_an_answer_is_found() -> None:
@@ -134,6 +198,26 @@ def test_mlflow_without_a_champion_is_found(status: int, cure: str) -> None:
 def test_a_server_that_is_not_ready_says_what_it_lacks() -> None:
     responses.get("http://127.0.0.1:5000/readyz", status=503, json={"detail": "No model yet. Run: make train-model"})
     assert problem_of(checks.check_server, Runtime(settings())).cure == "No model yet. Run: make train-model"
+
+
+@responses.activate
+def test_something_else_at_the_servers_address_is_found() -> None:
+    responses.get("http://127.0.0.1:5000/readyz", status=403, body="AirPlay")
+    assert "something else answers 403" in problem_of(checks.check_server, Runtime(settings())).cure
+
+
+@responses.activate  # with no answer registered, every connection is refused
+@pytest.mark.parametrize(
+    ("check", "cure"),
+    [
+        (checks.check_mlflow, "make up, or correct MLFLOW_TRACKING_URI"),
+        (checks.check_server, "make up; why it ended"),
+    ],
+)
+def test_a_service_that_does_not_answer_is_found(check: Any, cure: str) -> None:
+    problem = problem_of(check, Runtime(settings()))
+    assert "does not answer" in problem.fact
+    assert problem.cure.startswith(cure)
 
 
 def test_settings_that_cannot_be_read_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
