@@ -215,6 +215,8 @@ def test_mlflow_models_serve_answers_as_we_do(
         *("--port", str(port), "--workers", "1", "--env-manager", "local"),
     ]
     environment = {"MLFLOW_TRACKING_URI": trained.url, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    # MLflow starts uvicorn by its name, as in an activated environment
+    environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     with running(command, tmp_path / "serve.log", environment):
         wait_for(f"http://127.0.0.1:{port}/ping")
         answer = requests.post(
