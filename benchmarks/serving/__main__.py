@@ -25,7 +25,7 @@ from common.settings import Settings, load_settings
 
 WORKERS = 2
 COLD_FILMS = {1: 50, 8: 64, 32: 96}
-LANDED_FILMS, CACHED_FILMS, BATCHES = 250, 100, 7
+LANDED_FILMS, CACHED_FILMS, BATCHES = 250, 100, 21
 COLD_PAUSE = 0.12  # one connection leads to one worker, which asks TMDB at most ten times a second
 Figures = dict[str, Any]
 

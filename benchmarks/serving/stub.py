@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-FILMS = 2000
+FILMS = 3_300  # more than a run asks for
 CAST, CREW = 40, 60
 
 
