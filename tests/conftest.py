@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import prometheus_client  # noqa: F401 - before Feast, whose import makes it share numbers between registries
 import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
