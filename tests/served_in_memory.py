@@ -23,10 +23,12 @@ from tests.serving_parts import Platform
 
 
 def make_app(version_file: Path, *, warm: bool = False) -> Flask:
-    """The application of one worker; a version called `broken` cannot start."""
+    """The application of one worker; a version called `broken` cannot start, one called `half` can only once."""
     version = version_file.read_text()
-    if version == "broken":
+    started = version_file.with_name("started")
+    if version == "broken" or (version == "half" and started.exists()):
         raise RuntimeError("this version does not start")
+    started.touch()
     app = Platform().app
 
     @app.after_request
