@@ -163,6 +163,14 @@ def test_compose_trains_and_serves_as_its_own_roles(containers: Containers) -> N
     assert 0 < ask(containers).json()["prediction"]["probability"] < 1
 
 
+@pytest.mark.usefixtures("web")
+def test_composes_mlflow_asks_who_is_there(containers: Containers) -> None:
+    url = f"http://127.0.0.1:{containers.ports['mlflow']}/api/2.0/mlflow/experiments/create"
+    reader = ("serving", "mlflow_serving_password-value")
+    assert requests.post(url, json={"name": "theirs"}, timeout=30).status_code == 401
+    assert requests.post(url, json={"name": "theirs"}, auth=reader, timeout=30).status_code == 403
+
+
 def test_the_server_ends_when_it_is_asked_to(web: psutil.Process) -> None:
     web.terminate()
     assert web.wait(30) == 0
