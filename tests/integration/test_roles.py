@@ -4,6 +4,7 @@ No engine runs here, so the image is a folder (deploy/rehearse.py) and a contain
 environment; who may do what in the database is tried on the real thing.
 """
 
+import re
 import shutil
 import subprocess
 import time
@@ -163,6 +164,17 @@ def test_compose_trains_and_serves_as_its_own_roles(containers: Containers) -> N
     assert 0 < ask(containers).json()["prediction"]["probability"] < 1
 
 
+PAGES = ("/", "/movies/900000001", "/trends", "/model", "/platform", "/about", "/docs", "/openapi.json", "/metrics")
+
+
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_role_of_the_server_suffices_for_every_page(containers: Containers, page: str) -> None:
+    answer = requests.get(f"http://127.0.0.1:{containers.ports['web']}{page}", timeout=30)
+    assert answer.status_code == 200
+    assert re.findall(r'class="station (?:warning|away)">\s*<h2>(.*?)<', answer.text) == []
+
+
 @pytest.mark.usefixtures("web")
 def test_composes_mlflow_asks_who_is_there(containers: Containers) -> None:
     url = f"http://127.0.0.1:{containers.ports['mlflow']}/api/2.0/mlflow/experiments/create"
@@ -200,6 +212,7 @@ ALLOWED = [
     ("serving", "select count(*) from staging.stg_tmdb__movies, staging.stg_kaggle__movies"),
     ("serving", "select count(*) from marts.dim_movies, features.lbl_movie_bechdel_rating"),
     ("serving", "select count(*) from online.published"),
+    ("serving", "select count(*) from raw.movies, raw.movies_rejected, raw.tmdb_movies_rejected"),
     ("mlflow", "create table another (n int)"),
 ]
 
@@ -230,6 +243,7 @@ FORBIDDEN = [
     ("serving", "drop table features.lbl_movie_bechdel_rating"),
     ("serving", "truncate raw.tmdb_movies"),
     ("serving", "update raw.movies set bt_score = 3"),
+    ("serving", "delete from raw.movies_rejected"),
     ("serving", "delete from online.published"),
     ("serving", "delete from feast.feature_views"),
     ("serving", "create table marts.mine (n int)"),
