@@ -107,7 +107,7 @@ sbom: install-dev ## list every dependency in sbom.json (CycloneDX)
 	@.venv/bin/cyclonedx-py requirements requirements.lock --output-file sbom.json
 
 audit: install-dev ## known vulnerabilities of the locked versions (asks a public service)
-	@.venv/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+	@.venv/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
 
 clean: ## stop everything and delete the database, the models and the environment
 	@if [ -x $(RUN) ]; then $(RUN) -m orchestration clean; fi
