@@ -43,7 +43,7 @@ def services() -> dict[str, Any]:
 
 
 def test_compose_has_every_part() -> None:
-    assert set(services()) == {*SERVERS, *JOBS, "scheduler"}
+    assert set(services()) == {*SERVERS, *JOBS, "backup", "scheduler"}
 
 
 def test_compose_follows_its_specification() -> None:
@@ -113,7 +113,7 @@ def test_every_server_has_a_health_check_and_restarts() -> None:
     assert "HEALTHCHECK" in (ROOT / "deploy" / "Dockerfile").read_text()  # the server's own
 
 
-@pytest.mark.parametrize("name", [*SERVERS, *JOBS, "scheduler"])
+@pytest.mark.parametrize("name", [*SERVERS, *JOBS, "backup", "scheduler"])
 def test_containers_are_hardened(name: str) -> None:
     service = services()[name]
     assert service["read_only"] is True
@@ -230,8 +230,8 @@ def test_jobs_run_in_the_order_of_make_up() -> None:
 
 
 def test_commands_exist_in_the_code() -> None:
-    for name in (*JOBS, "mlflow", "web", "scheduler"):
-        program, *arguments = services()[name]["command"]
+    for name in (*JOBS, "mlflow", "web", "backup", "scheduler"):
+        program, *arguments = [*(services()[name]["entrypoint"] or []), *services()[name]["command"]]
         target = arguments[1].replace(".", "/") if arguments[0] == "-m" else arguments[0]
         if program == "python":
             assert (ROOT / target).is_dir() or (ROOT / target).with_suffix(".py").exists(), target
