@@ -25,10 +25,10 @@ from tests.serving_parts import Platform
 def make_app(version_file: Path, *, warm: bool = False) -> Flask:
     """The application of one worker; a version called `broken` cannot start, one called `half` can only once."""
     version = version_file.read_text()
-    started = version_file.with_name("started")
-    if version == "broken" or (version == "half" and started.exists()):
+    first = version_file.with_name(f"{version}-started")
+    if version == "broken" or (version == "half" and first.exists()):
         raise RuntimeError("this version does not start")
-    started.touch()
+    first.touch()
     app = Platform().app
 
     @app.after_request

@@ -81,7 +81,6 @@ def test_a_version_that_does_not_start_leaves_the_old_one_serving(served: Served
 
 def test_when_the_second_worker_does_not_start_the_first_new_one_goes_too(served: Served) -> None:
     before = workers_of(served)
-    served.version_file.with_name("started").unlink()
     seen = asyncio.run(reload_under_load(served, "half", newcomers=True))
 
     assert "new worker 2 of 2 does not start" in json.loads(served.report.read_text())["failure"]
