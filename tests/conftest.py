@@ -22,7 +22,7 @@ hypothesis_settings.load_profile("repeatable")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Keep DuckDB quiet at the end of a parallel worker: its modules outlive the interpreter there, and it says so."""
+    """Keep DuckDB quiet at the end of a parallel worker: its modules outlive the interpreter there."""
     if hasattr(config, "workerinput"):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
