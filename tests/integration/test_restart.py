@@ -41,7 +41,7 @@ async def reload_under_load(served: Served, *versions: str, newcomers: bool = Fa
         served.reload(version)
         async with asyncio.timeout(120):
             while not served.has_reloaded():
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.4 if newcomers else 0.1)
                 if newcomers:
                     clients.append(asyncio.create_task(ask_until(stop, served.port, [FILM], clients=1)))
     await asyncio.sleep(0.5)
