@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up restart down status logs download-data init-infra train-model predict evaluate \
-        rollback cleanup-mlflow docs backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
+        rollback cleanup-mlflow docs backfill expire doctor backup restore bench-first-run bench-features bench-serving bench-pages screenshots lint types unit-test test \
         feast-ui sbom audit clean lock
 
 help: ## show this list
@@ -81,6 +81,9 @@ bench-features: install-dev ## time joins, materialization and online reads besi
 
 bench-serving: install-dev ## time the running server beside the reference design and MLflow's own server
 	@$(RUN) -m benchmarks.serving
+
+bench-pages: install-dev ## time every page of the running server, and weigh it
+	@$(RUN) -m benchmarks.pages
 
 screenshots: install-dev ## write docs/screenshots/ from the running server (synthetic sample only)
 	@$(RUN) -m benchmarks.screenshots

@@ -2,9 +2,7 @@
 
 import io
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,11 +11,11 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from pydantic import SecretStr
-from werkzeug.serving import make_server
 
 from common.tmdb import TmdbClient
 from tests.e2e.browser import find_chromium, open_browser
 from tests.pages_parts import ARABIC, JAPANESE, LONG, NO_CAST, SCRIPT, UNBROKEN, make_platform
+from tests.web import serve
 
 pytestmark = [
     pytest.mark.skipif(
@@ -32,18 +30,6 @@ MAX_BYTES = 150_000
 NOWHERE = "http://127.0.0.1:9/3"  # the discard port: connections are refused at once
 
 Opener = Callable[..., Page]
-
-
-@contextmanager
-def serve(app: Any) -> Iterator[str]:
-    """The app on a free port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")
