@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up restart down status logs download-data init-infra train-model predict evaluate \
-        rollback cleanup-mlflow docs backfill expire doctor backup restore bench-first-run bench-features bench-serving bench-pages screenshots lint types unit-test test \
+        rollback cleanup-mlflow docs notebooks backfill expire doctor backup restore bench-first-run bench-features bench-serving bench-pages screenshots lint types unit-test test \
         feast-ui sbom audit clean lock
 
 help: ## show this list
@@ -54,6 +54,9 @@ cleanup-mlflow: install ## delete experiments and models, and collect garbage; a
 
 docs: install ## dbt's documentation and lineage as one static page
 	@$(RUN) -m orchestration docs
+
+notebooks: install-dev ## run analysis/ on what is loaded and write docs/analysis/
+	@$(RUN) -m analysis.render
 
 feast-ui: install ## Feast's own console of views and services, on port 8888
 	@$(RUN) -m orchestration.feast_ui
