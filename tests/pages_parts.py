@@ -158,7 +158,7 @@ def _film(film: Film) -> dict[str, Any]:
         "movie_id": film.tmdb_id,
         "title": film.title,
         "year": film.year,
-        "poster_path": None,
+        "poster_path": f"/{film.tmdb_id}.jpg",
         "is_synthetic": film.is_synthetic,
         "bechdel_rating": film.rating,
     }
