@@ -110,19 +110,21 @@ class Diagnosis:
     Attributes:
         reliability: by split.
         slices: AUC by kind of film.
+        decades: AUC by decade, in the random part: the newest films are of one decade.
         ablation: AUC lost when the model does without a family of features.
         dependence: how the probability follows the women in a cast.
     """
 
     reliability: Mapping[str, Sequence[Reliability]] = field(default_factory=dict)
     slices: RangeChart | None = None
+    decades: RangeChart | None = None
     ablation: ChangeChart | None = None
     dependence: Dependence | None = None
 
     @property
     def is_complete(self) -> bool:
         """Whether `make evaluate` has nothing to add."""
-        return bool(self.reliability) and None not in (self.slices, self.ablation, self.dependence)
+        return bool(self.reliability) and None not in (self.slices, self.decades, self.ablation, self.dependence)
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ class ModelReports:
         return Diagnosis(
             diagnosis.reliability or full.reliability,
             diagnosis.slices or full.slices,
+            diagnosis.decades or full.decades,
             diagnosis.ablation or full.ablation,
             diagnosis.dependence or full.dependence,
         )
@@ -247,18 +250,29 @@ class ModelReports:
 
 def make_diagnosis(evaluation: Mapping[str, Any]) -> Diagnosis:
     """An evaluation's figures as charts."""
-    groups = {
-        SLICES.get(kind, kind): [_as_share(kind, name, figures) for name, figures in groups.items()]
-        for kind, groups in (evaluation.get("slices") or {}).items()
-    }
     lost = {family: float(figures["auc_lost"]) for family, figures in (evaluation.get("ablation") or {}).items()}
     reliability = {split: _read_reliability(evaluation.get(split) or {}) for split in SPLITS}
     return Diagnosis(
         reliability=reliability if all(reliability.values()) else {},
-        slices=draw_ranges(groups, reference=evaluation["time"]["rating_3"]["auc"]) if groups else None,
+        slices=_draw_slices(evaluation, "time", evaluation.get("slices") or {}),
+        decades=_draw_slices(
+            evaluation, "random", {"decade": (evaluation.get("slices_random") or {}).get("decade", {})}
+        ),
         ablation=draw_changes(lost) if lost else None,
         dependence=_read_dependence(evaluation) if "partial_dependence" in evaluation else None,
     )
+
+
+def _draw_slices(
+    evaluation: Mapping[str, Any], split: str, slices: Mapping[str, Mapping[str, Any]]
+) -> RangeChart | None:
+    """AUC by kind of film beside that of all films of the split; a kind of which all films are says nothing."""
+    groups = {
+        SLICES.get(kind, kind): [_as_share(kind, name, figures) for name, figures in groups.items()]
+        for kind, groups in slices.items()
+        if len(groups) > 1
+    }
+    return draw_ranges(groups, reference=evaluation[split]["rating_3"]["auc"]) if groups else None
 
 
 def _as_share(kind: str, name: str, figures: Mapping[str, Any]) -> Share:

@@ -141,10 +141,18 @@ class FakeReports:
         }
         slices = {
             "genre": {"drama": {**cell, "films": 700}, "war": {**cell, "films": 31}},
-            "language": {"en": {**cell, "films": 900}},
+            "language": {"en": {**cell, "films": 900}, "xx": {**cell, "films": 50}},
         }
+        decades = {"decade": {"1990s": {**cell, "films": 300}, "2000s": {**cell, "films": 600}}}
         ablation = {"cast": {"auc_lost": 0.04}, "crew": {"auc_lost": -0.001}}
-        evaluation = {"time": split, "random": split, "slices": slices, "ablation": ablation, **WOMEN_IN_CASTS}
+        evaluation = {
+            "time": split,
+            "random": split,
+            "slices": slices,
+            "slices_random": decades,
+            "ablation": ablation,
+            **WOMEN_IN_CASTS,
+        }
         return ModelReport(
             champion.version.version,
             evaluation,

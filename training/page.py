@@ -43,7 +43,9 @@ def render_page(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         f"{pictures['reliability']}<div>{_band(report)}</div></div>{_reliability(report)}",
         f"<h2>Ranks: newest films, rating 3</h2><div class=pair>{pictures['roc']}"
         f"{pictures['precision_recall']}</div>",
-        f"<h2>Kinds of films</h2><p>Newest films, rating 3.</p>{pictures['slices']}",
+        f"<h2>Kinds of films</h2><p>Newest films, rating 3.</p>{pictures['slices']}"
+        + _slices("The newest films", report["slices"])
+        + _slices("The random part, which holds every decade", report["slices_random"]),
         f"<h2>What it goes by</h2>{pictures['contributions']}<p>Share of each family: mean size of its contributions "
         f"in log-odds; what the AUC loses when the family is left out.</p>{_families(report)}",
         f"<h3>Gain while growing</h3>{pictures['gain']}",
@@ -141,6 +143,16 @@ def _anytime(anytime: Mapping[str, Any] | None) -> str:
 def _difference(gained: Mapping[str, Any]) -> str:
     low, high = gained["interval"]
     return f"{gained['value']:+.3f} <small>[{low:+.3f}, {high:+.3f}]</small>"
+
+
+def _slices(title: str, slices: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every metric of every kind of film."""
+    rows = [
+        [escape(f"{kind.replace('_', ' ')}: {name}"), str(cell["films"]), f"{cell['base_rate']:.3f}",
+         *(_measured(cell, metric) for metric in METRICS)]
+        for kind, cells in slices.items() for name, cell in cells.items()
+    ]  # fmt: skip
+    return f"<details><summary>{title}</summary>{_table(('kind', 'films', 'pass', *METRICS), rows)}</details>"
 
 
 def _families(report: Mapping[str, Any]) -> str:

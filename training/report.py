@@ -13,7 +13,7 @@ from training.billing import measure_billing
 from training.commands import Data, Stopwatch, load_data, load_service, measure
 from training.dataset import Dataset
 from training.dependence import report_dependence
-from training.diagnostics import LIGHT_DIAGNOSES, Judged, report_refits
+from training.diagnostics import LIGHT_DIAGNOSES, Judged, report_both_slices, report_refits
 from training.evaluation import TARGETS, Evaluation, evaluate_split, score_frame, write_report
 from training.figures import (
     draw_bars,
@@ -41,6 +41,7 @@ def write_full_report(settings: Settings, feature_service: str, report_file: Pat
     evaluations, report = measure(data, parameters, watch)
     newest = Judged.of(evaluations["time"])
     with watch.step("slices, importance, noise, mistakes"):
+        report |= report_both_slices(evaluations)
         report |= {name: diagnose(newest) for name, diagnose in LIGHT_DIAGNOSES}
     with watch.step("ablation and learning curve"):
         report |= report_refits(newest, data.dataset.features, parameters)

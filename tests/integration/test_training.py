@@ -306,6 +306,7 @@ def test_evaluation_writes_numbers_and_page_and_keeps_them_in_mlflow(trained: Tr
 
     report = json.loads(trained.report_file.read_text())
     assert set(report) >= {"slices", "importance", "ablation", "learning_curve", "noise", "mistakes", "billing"}
+    assert len(report["slices_random"]["decade"]) > len(report["slices"]["decade"])
     assert "These films are made up." in trained.report_file.with_suffix(".html").read_text()
     curves = report["partial_dependence"]
     steps = [point["change"] for sweep in curves["together"] for point in sweep["points"][1:]]

@@ -73,7 +73,15 @@ def test_run_of_an_older_version_has_nothing() -> None:
 
 def test_reliability_of_both_splits_is_the_evaluations_own(monkeypatch: pytest.MonkeyPatch) -> None:
     split = {"rating_3": {**CELL, "reliability": RELIABILITY}}
-    whole = {"time": split, "random": split, "slices": OWN["slices"], "ablation": {"cast": {"auc_lost": 0.04}}}
+    decades = {"decade": {"1990s": CELL, "2000s": CELL}}
+    whole = {
+        "time": split,
+        "random": split,
+        **OWN,
+        "slices_random": decades,
+        "ablation": {"cast": {"auc_lost": 0.04}},
+    }
+    whole |= {"time": split}
     client, diagnosis = diagnose(monkeypatch, {"own": {**whole, **WOMEN_IN_CASTS}})
 
     assert client.asked == []  # nothing is missing

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from training.dependence import sweep_features
-from training.diagnostics import LIGHT_DIAGNOSES, Judged
+from training.diagnostics import LIGHT_DIAGNOSES, Judged, report_both_slices, report_slices
 from training.evaluation import Evaluation
 from training.figures import (
     draw_bars,
@@ -51,14 +51,13 @@ def dependence(judged: Judged) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def pictures(judged: Judged, dependence: dict[str, Any]) -> dict[str, str]:
     curves = {"LightGBM": (judged.passes, judged.probabilities)}
-    slices = dict(LIGHT_DIAGNOSES)["slices"](judged)
     return {
         "reliability": draw_reliability({"time": judged.evaluation.report["rating_3"]["reliability"]}),
         "dependence_together": draw_dependence(dependence["together"]),
         "dependence_alone": draw_dependence(dependence["alone"]),
         "roc": draw_roc(curves),
         "precision_recall": draw_precision_recall(curves),
-        "slices": draw_slices(slices),
+        "slices": draw_slices(report_slices(judged)),
         "contributions": draw_contributions(judged),
         "gain": draw_bars({"a": 0.2, "b": 0.8}, label="share"),
         "learning_curve": draw_learning_curve(CURVE, 0.95),
@@ -76,6 +75,7 @@ def report(small_evaluations: dict[str, Evaluation], judged: Judged, dependence:
     return {
         **splits,
         "data": {"films": 240, "features": 5, "feature_service": "s", "data_hash": "0" * 64, "is_synthetic": True},
+        **report_both_slices(small_evaluations),
         **{name: diagnose(judged) for name, diagnose in LIGHT_DIAGNOSES},
         "ablation": {"cast": {"auc_without": 0.5, "auc_lost": 0.3}},
         "learning_curve": CURVE,
@@ -106,6 +106,15 @@ def test_curves_stand_with_their_tables_and_the_stated_amount(
     assert "<td>1</td><td>0.500</td><td>+0.250</td><td>12.5%</td>" in page
     assert page.index("women among the first 5") < page.index("One feature alone") < page.index("cast_female_share,")
     assert page.count("95 % interval</th>") == 2  # reliability of both splits
+
+
+def test_slices_of_both_splits_have_every_metric(report: dict[str, Any], pictures: dict[str, str]) -> None:
+    page = render_page(report, pictures)
+    newest, random = page.split("<summary>The newest films</summary>")[1].split("<summary>The random part")
+
+    assert "decade: 1990s" in random
+    assert "decade: 1990s" not in newest
+    assert "known genders: below half" in newest
 
 
 def test_page_is_well_formed_and_titles_are_escaped(report: dict[str, Any], pictures: dict[str, str]) -> None:
