@@ -101,7 +101,7 @@ unit-test: install-dev ## the tests that need no network and no database
 	@$(RUN) -m pytest tests/unit
 
 test: install-dev lint types ## everything: style, types and all tests
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 sbom: install-dev ## list every dependency in sbom.json (CycloneDX)
 	@.venv/bin/cyclonedx-py requirements requirements.lock --output-file sbom.json

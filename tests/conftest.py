@@ -21,6 +21,12 @@ hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis_settings.load_profile("repeatable")
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Keep DuckDB quiet at the end of a parallel worker: its modules outlive the interpreter there."""
+    if hasattr(config, "workerinput"):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nobody uses at this moment."""
     with socket.socket() as probe:
