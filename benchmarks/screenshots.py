@@ -31,11 +31,12 @@ def main() -> int:
     options = _read_arguments()
     film = options.film or _find_film(options.url)
     _refuse_real_film(options.url, film)
+    title = options.title or find_ambiguous_title(load_settings())
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages = {
         "home": "/",
         "film": f"/movies/{film}",
-        "choice": f"/?{urlencode({'title': options.title or find_ambiguous_title(load_settings())})}",
+        **({"choice": f"/?{urlencode({'title': title})}"} if title else {}),
         "trends": "/trends",
         "model": "/model",
         "platform": "/platform",

@@ -122,7 +122,7 @@ def test_model_page_shows_slices_and_ablation(client: FlaskClient) -> None:
     page = client.get("/model").text
 
     assert "For which films is it good?" in page
-    assert page.index("Original language") < page.index("On the random part:") < page.index("1990s")
+    assert page.index("Original language") < page.index("Over all decades, on the random part:") < page.index("1990s")
     assert "without cast" in page
     assert "make evaluate" not in page
 
