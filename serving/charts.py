@@ -9,7 +9,7 @@ from serving.schemas import Reason
 LEFT, WIDTH = 9.0, 90.0  # the plot's place in the drawing, in percent; templates/parts.html draws the same
 TOP, HEIGHT = 4.0, 84.0
 MAX_TICKS = 6
-MIN_TICK_GAP = 8.0  # in percent of the drawing
+TICK_GAP, TICK_LETTER = 3.5, 2.2  # room for a label, in percent of a drawing as wide as a phone
 INSET = 3.0
 MAX_GAP_YEARS = 3
 STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 1000)
@@ -451,7 +451,7 @@ def draw_steps(steps: Sequence[Step], *, says: Sequence[str]) -> Curve:
     ticks: list[Tick] = []
     for place, step in zip(places, steps, strict=True):
         at = round(LEFT + WIDTH * place / 100, 2)
-        if not ticks or at - ticks[-1].at >= MIN_TICK_GAP:
+        if not ticks or at - ticks[-1].at >= TICK_GAP + TICK_LETTER * len(step.label):
             ticks.append(Tick(at, step.label))
     return Curve(
         summary="; ".join(says),

@@ -336,7 +336,7 @@ def _read_sweep(sweep: Mapping[str, Any]) -> Sweep:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def _points(change: float) -> str:

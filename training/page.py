@@ -19,6 +19,7 @@ th:first-child, td:first-child, .words td, .words th { text-align: left; }
 tr.ours { background: var(--soft); font-weight: 600; }
 .scroll { overflow-x: auto; }
 .pair { display: grid; gap: 0 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
+summary, p { overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; } small { opacity: 0.75; }
 """
 

@@ -133,7 +133,7 @@ def test_model_page_shows_reliability_of_both_splits_and_partial_dependence(clie
     assert page.count('class="chart reliability"') == 2
     assert "Reliability diagram, a random part: 10 groups of films" in page
     assert "lowers the mean by no more than 0.1 points" in page
-    assert 'aria-label="none: 30.0 %; 5: 40.0 %;' in page
+    assert 'aria-label="none: 30.0\N{NO-BREAK SPACE}%; 5: 40.0\N{NO-BREAK SPACE}%;' in page
     assert '<td class="number">+10.0</td>' in page
 
 
