@@ -2,9 +2,12 @@
 # through the environment, into which make exports it, so that a quote in a title stays a quote.
 PYTHON ?= python3
 RUN = .venv/bin/python
+# ENGINE=docker: the same commands in containers, for which nothing is installed here
+PLATFORM = $(if $(filter docker,$(ENGINE)),$(PYTHON) deploy/compose.py,$(RUN) -m orchestration)
+NEEDED = $(if $(filter docker,$(ENGINE)),,install)
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up restart down status logs download-data init-infra train-model predict evaluate \
-        rollback cleanup-mlflow docs notebooks backfill expire doctor backup restore bench-first-run bench-features bench-serving bench-pages screenshots lint types unit-test test \
+        rollback cleanup-mlflow docs notebooks backfill expire doctor backup restore image bench-first-run bench-features bench-serving bench-pages screenshots lint types unit-test test \
         feast-ui sbom audit clean lock
 
 help: ## show this list
@@ -16,29 +19,29 @@ install: ## make the environment (.venv) for running
 install-dev: ## make the environment for developing and testing
 	@$(PYTHON) orchestration/environment.py --dev
 
-up: install ## from nothing to a page that answers; safe to repeat
-	@$(RUN) -m orchestration up
+up: $(NEEDED) ## from nothing to a page that answers; safe to repeat (ENGINE=docker: in containers)
+	@$(PLATFORM) up
 
-status: install ## what runs, what is loaded, which model answers
-	@$(RUN) -m orchestration status
+status: $(NEEDED) ## what runs, what is loaded, which model answers
+	@$(PLATFORM) status
 
-logs: install ## the last lines of every log, and where the logs are
-	@$(RUN) -m orchestration logs
+logs: $(NEEDED) ## the last lines of every log, and where the logs are
+	@$(PLATFORM) logs
 
 restart: install ## new code and .env for the running server, without a lost request
 	@$(RUN) -m orchestration restart
 
-down: install ## stop what `make up` started
-	@$(RUN) -m orchestration down
+down: $(NEEDED) ## stop what `make up` started
+	@$(PLATFORM) down
 
 download-data: install ## fetch the films (Kaggle with credentials, else the synthetic sample)
 	@$(RUN) -m ingestion download
 
-init-infra: $(if $(filter docker,$(ENGINE)),,install) ## start PostgreSQL, MLflow and the server (ENGINE=docker: in containers)
-	@$(if $(filter docker,$(ENGINE)),$(PYTHON) deploy/compose.py init-infra,$(RUN) -m orchestration init-infra)
+init-infra: $(NEEDED) ## start PostgreSQL, MLflow and the server
+	@$(PLATFORM) init-infra
 
-train-model: install ## load, build, publish the features and train a model
-	@$(RUN) -m orchestration train-model
+train-model: $(NEEDED) ## load, build, publish the features and train a model
+	@$(PLATFORM) train-model
 
 evaluate: install ## print the model's figures on both splits; writes reports/evaluation.json
 	@$(RUN) -m orchestration evaluate
@@ -76,6 +79,9 @@ backup: install ## save database and artifacts: make backup TO=backups/today
 restore: install ## put a backup back: make restore FROM=backups/today
 	@$(RUN) -m orchestration.backup restore "$$FROM"
 
+image: ## build the container image and measure it; refuses one of 1.5 GB or more
+	@$(PYTHON) deploy/compose.py image
+
 bench-first-run: install-dev ## time a first visit in an empty folder
 	@$(RUN) -m benchmarks.first_run
 
@@ -107,7 +113,7 @@ sbom: install-dev ## list every dependency in sbom.json (CycloneDX)
 	@.venv/bin/cyclonedx-py requirements requirements.lock --output-file sbom.json
 
 audit: install-dev ## known vulnerabilities of the locked versions (asks a public service)
-	@.venv/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+	@.venv/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
 
 clean: ## stop everything and delete the database, the models and the environment
 	@if [ -x $(RUN) ]; then $(RUN) -m orchestration clean; fi

@@ -1,8 +1,14 @@
-"""What libraries read from the process environment and nowhere else."""
+"""What libraries read from the process environment and nowhere else.
+
+`python -m common.environment PROGRAM ...` runs a program with it: dbt and Feast read neither `.env` nor files.
+"""
 
 import os
+import sys
 
-from common.settings import Settings
+from common import cli
+from common.errors import SettingsError
+from common.settings import Settings, load_settings
 
 # Nothing of ours or of our libraries phones home unless somebody asks for it.
 NO_TELEMETRY = {
@@ -25,10 +31,38 @@ def library_environment(settings: Settings) -> dict[str, str]:
         **NO_TELEMETRY,
         **QUIET_MLFLOW,
         "DB_CONNECTION_STRING": settings.database_url,
+        "DB_CONNECTION_STRING_FILE": "",  # it has been read: the two together would be refused
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        **_mlflow_login(settings),
+    }
+
+
+def _mlflow_login(settings: Settings) -> dict[str, str]:
+    if settings.mlflow_login is None:
+        return {}
+    name, password = settings.mlflow_login
+    return {
+        "MLFLOW_TRACKING_USERNAME": name,
+        "MLFLOW_TRACKING_PASSWORD": password,
+        "MLFLOW_TRACKING_PASSWORD_FILE": "",
     }
 
 
 def export(settings: Settings) -> None:
     """Put them into this process; call it before MLflow is imported, which decides on telemetry at that moment."""
     os.environ.update(library_environment(settings))
+
+
+def main() -> None:
+    """Become the program that the command line names."""
+    if not sys.argv[1:]:
+        raise SettingsError("Name the program to run: python -m common.environment dbt build ...")
+    export(load_settings())
+    try:
+        os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - what the command line says, without a shell
+    except FileNotFoundError as error:
+        raise SettingsError(f"There is no program {sys.argv[1]} on the PATH.") from error
+
+
+if __name__ == "__main__":
+    cli.run(main)

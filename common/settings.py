@@ -2,15 +2,25 @@
 
 import getpass
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from common.errors import SettingsError
+from common.secret_files import read_secret
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Each may also stand in a file that `<NAME>_FILE` names.
+SECRETS = ("db_connection_string", "db_password", "kaggle_key", "tmdb_api_token", "mlflow_tracking_password")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -23,6 +33,31 @@ def _login_name() -> str:
         return "unknown"
 
 
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Takes each secret, or the file that `<NAME>_FILE` names, from the first place that has one of the two."""
+
+    def __init__(self, settings_cls: type[BaseSettings], *places: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._places = [
+            {name.upper(): value for name, value in place.env_vars.items()}
+            for place in places
+            if isinstance(place, EnvSettingsSource)
+        ]
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        for place in self._places:
+            found = read_secret(field_name.upper(), place)
+            if found:
+                return found, field_name, False
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields
+        found = {name: self.get_field_value(fields[name], name)[0] for name in SECRETS}
+        return {name: value for name, value in found.items() if value}
+
+
 class Settings(BaseSettings):
     """The platform's settings; each field is the environment variable of the same name in upper case."""
 
@@ -33,6 +68,9 @@ class Settings(BaseSettings):
     db_connection_string: str | None = Field(
         default=None,
         description="PostgreSQL to use, as postgresql://user:password@host:port/database; unset: the embedded one",
+    )
+    db_password: SecretStr | None = Field(
+        default=None, description="password for DB_CONNECTION_STRING where that names a user without one"
     )
     embedded_db_port: Port = Field(default=54329, description="port of the embedded PostgreSQL on 127.0.0.1")
     state_dir: Path = Field(
@@ -84,14 +122,25 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(
         default=None, description="an existing MLflow server; unset: the one that `make up` starts"
     )
+    mlflow_tracking_username: str = Field(default="admin", description="who logs in to MLflow")
+    mlflow_tracking_password: SecretStr | None = Field(
+        default=None, description="their password, which `make up` then gives its MLflow; unset: no login"
+    )
 
     username: str = Field(default_factory=_login_name, description="who is recorded on MLflow runs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="how much is logged")
 
     @property
     def database_url(self) -> str:
-        """The PostgreSQL in use: DB_CONNECTION_STRING, else the embedded one."""
-        return self.db_connection_string or f"postgresql://bechdel@127.0.0.1:{self.embedded_db_port}/bechdel"
+        """The PostgreSQL in use: DB_CONNECTION_STRING, with DB_PASSWORD where it has none, else the embedded one."""
+        if self.db_connection_string is None:
+            return f"postgresql://bechdel@127.0.0.1:{self.embedded_db_port}/bechdel"
+        parts = urlsplit(self.db_connection_string)
+        if self.db_password is None or parts.username is None or parts.password:
+            return self.db_connection_string
+        user, _, server = parts.netloc.rpartition("@")
+        password = quote(self.db_password.get_secret_value(), safe="")
+        return urlunsplit(parts._replace(netloc=f"{user.rstrip(':')}:{password}@{server}"))
 
     @property
     def has_kaggle_credentials(self) -> bool:
@@ -102,6 +151,27 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """The MLflow server in use: MLFLOW_TRACKING_URI, else the one that `make up` starts."""
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def mlflow_login(self) -> tuple[str, str] | None:
+        """Name and password for MLflow; None: it asks for none."""
+        if self.mlflow_tracking_password is None:
+            return None
+        return self.mlflow_tracking_username, self.mlflow_tracking_password.get_secret_value()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before `.env`, and in each of them a secret or its file."""
+        del file_secret_settings  # pydantic's own way names a folder, where Docker and Kubernetes name files
+        secret_files = _SecretFiles(settings_cls, env_settings, dotenv_settings)
+        return init_settings, secret_files, env_settings, dotenv_settings
 
     @field_validator("db_connection_string")
     @classmethod

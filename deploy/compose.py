@@ -3,6 +3,7 @@
 python3 deploy/compose.py up            everything: services, films, features, a model
 python3 deploy/compose.py init-infra    the services alone
 python3 deploy/compose.py train-model   load, build, publish, train
+python3 deploy/compose.py image         build the image and measure it
 python3 deploy/compose.py down          stop; the data stay (docker compose down --volumes deletes them)
 """
 
@@ -21,7 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 180.0
+LARGEST_IMAGE = 1_500_000_000  # bytes, unpacked
 
+PASSWORDS = (sys.executable, str(ROOT / "deploy" / "passwords.py"))
 INFRA = (("up", "--detach", "--build"),)
 PIPELINE = (
     ("--profile", "pipeline", "run", "--rm", "--no-deps", "ingest"),
@@ -33,6 +36,7 @@ COMMANDS = {
     "up": (*INFRA, *PIPELINE),
     "init-infra": INFRA,
     "train-model": (*INFRA, *PIPELINE),
+    "image": (("build", "web"),),
     "down": (("--profile", "*", "down"),),
     "status": (("--profile", "*", "ps", "--all"),),
     "logs": (("--profile", "*", "logs", "--tail", "15"),),
@@ -52,12 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
     command = parser.parse_args(arguments).command
     try:
         check_engine()
-        if command in {"up", "init-infra", "train-model"}:
-            run([sys.executable, str(ROOT / "deploy" / "passwords.py")])
+        if command in {"up", "init-infra", "train-model", "image"}:
+            run(PASSWORDS)
         for step in COMMANDS[command]:
             run(["docker", "compose", *step])
         if command in {"up", "init-infra"}:
             wait_for_page("/readyz" if command == "up" else "/healthz")
+        if command == "image":
+            check_size(capture("docker", "compose", "config", "--images", "web").splitlines()[0])
     except EngineError as problem:
         print(f"Error: {problem}", file=sys.stderr)
         return 1
@@ -83,15 +89,22 @@ def run(command: Sequence[str]) -> None:
         raise EngineError(f"`{' '.join(command)}` failed; its output is above.")
 
 
+def capture(*command: str) -> str:
+    """What a step prints."""
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def check_size(image: str) -> None:
+    """Refuse an image that has grown too large."""
+    size = int(capture("docker", "image", "inspect", image, "--format", "{{.Size}}") or 0)
+    print(f"{image}: {size / 1e9:.2f} GB unpacked")
+    if not 0 < size < LARGEST_IMAGE:
+        raise EngineError(f"{image} must be there and smaller than {LARGEST_IMAGE / 1e9:.1f} GB. What is new in it?")
+
+
 def wait_for_page(path: str) -> None:
     """Wait until the server answers where compose published it."""
-    where = subprocess.run(
-        ["docker", "compose", "port", "web", "5000"],  # noqa: S607 - check_engine() found it on the PATH
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    where = capture("docker", "compose", "port", "web", "5000")
     url = f"http://{where.replace('0.0.0.0', '127.0.0.1')}"  # noqa: S104 - what is read, not bound
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:

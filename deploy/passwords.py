@@ -1,6 +1,7 @@
-"""Make the database passwords that docker-compose.yml asks for: `python3 deploy/passwords.py`.
+"""Make the passwords that docker-compose.yml asks for, of database and MLflow: `python3 deploy/passwords.py`.
 
-They go to the end of `.env`, readable by you alone; those that are there already stay. Needs no installation.
+They go to the end of `.env`, readable by you alone; those that are there already stay. With `--files` each goes to a
+file of its own in deploy/secrets, for `docker compose --env-file deploy/secrets.env`. Needs no installation.
 """
 
 from __future__ import annotations
@@ -20,17 +21,25 @@ NAMES = (
     "TRAINING_DB_PASSWORD",
     "SERVING_DB_PASSWORD",
     "MLFLOW_DB_PASSWORD",
+    "MLFLOW_ADMIN_PASSWORD",
+    "MLFLOW_TRAINING_PASSWORD",
+    "MLFLOW_SERVING_PASSWORD",
 )
-HEADING = "# --- database passwords of the containers, made by deploy/passwords.py ---"
+HEADING = "# --- passwords of the containers, made by deploy/passwords.py ---"
+SECRETS = ROOT / "deploy" / "secrets"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Add what is missing and say what was added, without a value."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--file", type=Path, default=ROOT / ".env", help="where they go (default: %(default)s)")
-    file = parser.parse_args(arguments).file
-    added = add_missing(file)
-    print(f"{file}: {len(added)} passwords made, {len(NAMES) - len(added)} were there.")
+    parser.add_argument(
+        "--files", type=Path, nargs="?", const=SECRETS, metavar="FOLDER", help=f"one file each (default: {SECRETS})"
+    )
+    options = parser.parse_args(arguments)
+    where = options.files or options.file
+    added = add_missing_files(where) if options.files else add_missing(where)
+    print(f"{where}: {len(added)} passwords made, {len(NAMES) - len(added)} were there.")
     return 0
 
 
@@ -45,6 +54,21 @@ def add_missing(file: Path) -> list[str]:
         lines = [HEADING, *(f"{name}={secrets.token_urlsafe(32)}" for name in missing)]
         separator = "" if not text or text.endswith("\n") else "\n"
         file.write_text(text + separator + "\n".join(lines) + "\n")
+    return missing
+
+
+def add_missing_files(folder: Path) -> list[str]:
+    """Write a file for each password that has none; returns their names.
+
+    Nobody else enters the folder. The files themselves can be read by all: a container sees only those that it is
+    given, and runs as a user that this machine does not know.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    missing = [name for name in NAMES if not (folder / name.lower()).exists()]
+    for name in missing:
+        (folder / name.lower()).write_text(secrets.token_urlsafe(32))
+        (folder / name.lower()).chmod(0o444)
     return missing
 
 

@@ -7,6 +7,7 @@
 import argparse
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from common import cli
+from common.errors import SettingsError
 from common.logs import configure_logging
+from common.secret_files import read_secret
 
 logger = logging.getLogger("refresh")
 
@@ -78,12 +82,16 @@ def refresh(environment: Mapping[str, str]) -> bool:
 
 def environment_of(step: RefreshStep, environment: Mapping[str, str]) -> dict[str, str]:
     """A step's environment: the connection of its own role, and nobody's password beside it."""
-    password = environment[f"{step.part.upper()}_DB_PASSWORD"]
+    variable = f"{step.part.upper()}_DB_PASSWORD"
+    password = read_secret(variable, environment)
+    if password is None:
+        raise SettingsError(f"{variable} is not set, nor {variable}_FILE. Run python3 deploy/passwords.py.")
     server = urlsplit(environment["DB_CONNECTION_STRING"])
     login = f"bechdel_{step.part}:{quote(password, safe='')}@{server.netloc}"
-    kept = {name: value for name, value in environment.items() if not name.endswith("_DB_PASSWORD")}
+    others = r"\w+_DB_PASSWORD(_FILE)?" if step.part == "training" else r"(\w+_DB|MLFLOW_TRACKING)_PASSWORD(_FILE)?"
+    kept = {name: value for name, value in environment.items() if not re.fullmatch(others, name)}
     return {**kept, "DB_CONNECTION_STRING": urlunsplit(server._replace(netloc=login))}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGE_PATHS = re.compile(r"(?<![\w./])(/opt/venv|/app|/state|/artifacts|/build|/tmp)(?=[/\s:\"'?]|$)")
+IMAGE_PATHS = re.compile(r"(?<![\w./])(/opt/venv|/app|/state|/artifacts|/backups|/build|/tmp)(?=[/\s:\"'?]|$)")
 HOW_TO_REACH_PACKAGES = re.compile(r"HOME$|UV_|SSL_|XDG_|(HTTPS?|ALL|NO)_PROXY$", re.IGNORECASE)
 LEFT_OUT = {
     "pip install": "this machine's uv is used",

@@ -156,18 +156,18 @@ def _write_scripts(url: str, dump: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def _replace_artifacts(archive: Path, artifacts: Path) -> None:
-    """Unpack beside, then swap: what was there is gone only when the new is whole."""
-    artifacts.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = artifacts.with_name("artifacts.restored"), artifacts.with_name("artifacts.replaced")
+    """Unpack, then swap: what was there goes only when the new is whole. All inside: the folder may be a volume."""
+    fresh, old = artifacts / ".restored", artifacts / ".replaced"
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
-    fresh.mkdir()
+        folder.mkdir(parents=True)
     with tarfile.open(archive) as opened:
         opened.extractall(fresh, filter="data")
-    if artifacts.exists():
-        artifacts.rename(old)
-    (fresh / "artifacts").mkdir(exist_ok=True)
-    (fresh / "artifacts").rename(artifacts)
+    for entry in list(artifacts.iterdir()):
+        if entry not in {fresh, old}:
+            entry.rename(old / entry.name)
+    for entry in (fresh / "artifacts").glob("*"):
+        entry.rename(artifacts / entry.name)
     shutil.rmtree(fresh)
     shutil.rmtree(old, ignore_errors=True)
 

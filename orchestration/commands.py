@@ -20,7 +20,6 @@ from orchestration.pipeline import DBT_FOLDERS, Pipeline
 from orchestration.runtime import Runtime
 
 START_SECONDS = 120.0
-RELOAD_SECONDS = 600.0  # a worker has two minutes to get ready; most need ten seconds
 ANSWER_SECONDS = 90.0  # from its start; a busy machine needs long to import and to fetch the champion
 LINTERS = (
     ("ruff", "check"),
@@ -103,9 +102,11 @@ def evaluate(runtime: Runtime, _: argparse.Namespace) -> int:
 
 
 def restart(runtime: Runtime, _: argparse.Namespace) -> int:
-    """Replace the server's workers one after the other, while it answers."""
+    """Replace the server's workers while it answers."""
+    from serving.rolling import longest_reload
+
     with Progress(total=1).step("Server: new workers, one after the other") as step:
-        seconds = runtime.server.reload(RELOAD_SECONDS)
+        seconds = runtime.server.reload(longest_reload(runtime.settings.serving_workers))
         step.result = f"{runtime.server.url} answered all the time, {seconds:.1f} s"
     return 0
 

@@ -170,12 +170,17 @@ def check_database_lock(runtime: Runtime) -> str:
 
 
 def check_mlflow(runtime: Runtime) -> str:
+    settings = runtime.settings
     try:
-        answer = requests.get(f"{runtime.settings.tracking_uri}/{CHAMPION}", timeout=5)
+        answer = requests.get(f"{settings.tracking_uri}/{CHAMPION}", auth=settings.mlflow_login, timeout=5)
     except requests.RequestException as error:
         raise Problem(
-            f"{runtime.settings.tracking_uri} does not answer", "make up, or correct MLFLOW_TRACKING_URI"
+            f"{settings.tracking_uri} does not answer", "make up, or correct MLFLOW_TRACKING_URI"
         ) from error
+    if answer.status_code == 401:
+        raise Problem("MLflow refuses who asks", "Correct MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.")
+    if answer.status_code == 403 and answer.text == "Permission denied":  # what a part is told of an absent model
+        raise Problem("no champion is registered", "make train-model")
     if answer.status_code == 403:
         raise Problem("MLflow refuses this host name", "Add it to --allowed-hosts of the MLflow server.")
     if answer.status_code == 404:
@@ -269,8 +274,11 @@ def check_films(runtime: Runtime) -> str:
     return f"{films:,} films, {'synthetic' if synthetic else 'real'}"
 
 
-def check_manifest(_: Runtime, file: Path = ROOT / "dbt_project" / "target" / "manifest.json") -> str:
+def check_manifest(runtime: Runtime, file: Path = ROOT / "dbt_project" / "target" / "manifest.json") -> str:
     if not file.exists():
+        # an image of ours, or another machine, beside a database that was built elsewhere
+        if runtime.database is None and _one(runtime, "select count(*) from marts.dim_movies", missing=0):
+            return "not here: dbt runs elsewhere"
         raise Problem("dbt has not been run in this checkout", "make up, or dbt build as in the README")
     return "dbt's manifest is there"
 

@@ -1,7 +1,8 @@
 """`python -m orchestration.roles`: our tables at the newest version, then one database role for each part.
 
 Run it as the owner of the database, after each upgrade. A role whose password the environment names
-(`INGEST_DB_PASSWORD`, `DBT_DB_PASSWORD`, ...) gets it; one without a password cannot log in over the network.
+(`INGEST_DB_PASSWORD`, `DBT_DB_PASSWORD`, ..., each also as a file: `INGEST_DB_PASSWORD_FILE`) gets it; one without a
+password cannot log in over the network.
 """
 
 import os
@@ -15,6 +16,7 @@ from common import cli
 from common.database import address, connect
 from common.errors import DatabaseError
 from common.migrations import migrate
+from common.secret_files import read_secret
 from common.settings import load_settings
 
 PARTS = ("ingest", "dbt", "feast", "training", "serving", "mlflow")
@@ -63,7 +65,7 @@ def _set_password(connection: psycopg.Connection, role: str, password: str) -> N
 def main() -> None:
     url = load_settings().database_url
     migrate(url)
-    passwords = {part: os.environ[name] for part in PARTS if os.environ.get(name := password_variable(part))}
+    passwords = {part: found for part in PARTS if (found := read_secret(password_variable(part), os.environ))}
     apply_roles(url, passwords)
     print(f"Tables and roles at {address(url)} are at the newest version; {len(passwords)} passwords set.")
 

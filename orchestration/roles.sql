@@ -52,6 +52,7 @@ insert into wanted_grants values
     ('bechdel_serving', 'marts', null, 'select'),
     ('bechdel_serving', 'monitoring', null, 'select'),
     ('bechdel_serving', 'raw', '{tmdb_movies}', 'select, insert, update, delete'),  -- live answers land and expire
+    ('bechdel_serving', 'raw', '{movies, movies_rejected, tmdb_movies_rejected}', 'select'),  -- counts, for a page
     ('bechdel_serving', 'serving', null, 'select, insert, update, delete');
 
 do $$

@@ -5,7 +5,6 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from common.embedded_postgres import EmbeddedPostgres
 from common.environment import library_environment
@@ -42,27 +41,23 @@ class Runtime:
         if self.settings.mlflow_tracking_uri:
             return None
         artifacts = self.settings.state_dir / "mlflow" / "artifacts"
-        store = f"{self.settings.database_url}{'&' if '?' in self.settings.database_url else '?'}"
         return Service(
             name="mlflow",
             command=(
-                sys.executable, "-m", "mlflow", "server",
+                sys.executable, "-m", "orchestration.mlflow_server",
                 "--host", "127.0.0.1", "--port", str(self.settings.mlflow_port), "--workers", "1",
+                "--login-file", str(artifacts.with_name("login.ini")),
                 "--artifacts-destination", str(artifacts),
-                # it has no login: a web page that resolves its own name to this machine is not to use it
+                # without a login, a web page that resolves its own name to this machine is not to use it
                 "--allowed-hosts", "127.0.0.1:*,localhost:*", "--x-frame-options", "DENY",
             ),
-            # the store's address holds a password: by environment, where `ps` does not show it
-            environment={
-                **self.environment,
-                "MLFLOW_BACKEND_STORE_URI": f"{store}options={quote('-csearch_path=mlflow')}",
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            },
+            # passwords go by environment, where `ps` does not show them
+            environment=self.environment,
             port=self.settings.mlflow_port,
             port_setting="MLFLOW_PORT",
             health_path="/health",
             state_dir=self.settings.state_dir,
-            version=self.settings.database_url,
+            version=repr((self.settings.database_url, self.settings.mlflow_login)),
         )  # fmt: skip
 
     @property

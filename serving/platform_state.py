@@ -151,7 +151,7 @@ class PlatformState:
         try:
             report = json.loads(self._run_results.read_bytes())
         except (OSError, ValueError):
-            return _empty("dbt", "dbt_project/", "No build is recorded on this machine.")
+            return self._look_at_tables_of_dbt()
         counts = Counter(
             (result["unique_id"].split(".")[0], result["status"] in GOOD_RESULTS) for result in report["results"]
         )
@@ -164,6 +164,20 @@ class PlatformState:
         if failed:
             return Station("dbt", "dbt_project/", facts, "warning", f"Failed: {', '.join(failed[:5])}.")
         return Station("dbt", "dbt_project/", facts)
+
+    def _look_at_tables_of_dbt(self) -> Station:
+        """In containers the record of the build stays where dbt ran; what it built is in reach."""
+        rows = self._database.fetch(
+            """
+            select table_schema, count(*) as tables from information_schema.tables
+            where table_schema in ('staging', 'features', 'live', 'marts', 'monitoring')
+            group by table_schema order by table_schema
+            """
+        )
+        if not rows:
+            return _empty("dbt", "dbt_project/", f"Nothing is built. {HOW_TO_BUILD}")
+        facts = [Fact(f"in {row['table_schema']}", f"{row['tables']} tables and views") for row in rows]
+        return Station("dbt", "dbt_project/", (*facts, Fact("last build", "recorded where dbt ran, not here")))
 
     def _look_at_features(self) -> Station:
         tables = self._database.fetch(

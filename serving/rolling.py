@@ -4,8 +4,8 @@ What granian's own reload does not do, and a client that keeps its connection no
 
 - Every worker listens by itself, so that connections that wait to be accepted die with it. Here all share one
   listening socket: what one leaves, another takes.
-- A new worker gets four seconds to start. Here the old one goes when the new one has its model, and stays when the
-  new one cannot start.
+- A new worker gets four seconds to start. Here the old ones go when all the new ones have their model, and stay when
+  one of the new cannot start: then the other new ones go.
 - Kept connections are cut between two requests. Here a worker first says `Connection: close` in its answers, for a
   while, so that its clients come back on connections to the others.
 """
@@ -42,6 +42,7 @@ DRAIN_SECONDS = 2.0  # clients that ask more often than this never meet a closed
 END_SECONDS = 15  # for requests in flight, TMDB's slowest answer included
 HEAD_SECONDS = 10  # a client that needs longer for its request line and headers is cut
 HEAD_BYTES = 64 * 1024  # request line and headers together; also how much of a body is read at once
+RELOAD_MARGIN_SECONDS = 30  # what a reload takes beside its workers
 CONNECTIONS = 1000  # of each worker, most of them idle or slow; those beyond wait to be accepted
 
 _draining = threading.Event()
@@ -105,20 +106,23 @@ class RollingServer(Server):  # type: ignore[misc]
         self._tell({"failure": failure, "seconds": round(seconds, 1)})
 
     def _replace_all(self, spawn_target: Any) -> str | None:
-        """Replace one worker after the other; returns why that was given up, None when all are new."""
+        """Start a new worker for each, then end the old ones; returns why that was given up, else None."""
+        fresh: list[Any] = []
         for index in range(self.workers):
             ready = multiprocessing.Event()
             worker = self._spawn_worker(
                 idx=index, target=spawn_target, callback_loader=partial(self._load, ready=ready)
             )
-            worker.interrupt_by_parent = True  # its end is no failure of the server as long as the old one serves
+            worker.interrupt_by_parent = True  # its end is no failure of the server as long as the old ones serve
             worker.start()
+            fresh.append(worker)
             if not _wait(ready, worker):
-                worker.kill()
-                return "a new worker does not start; the log says why"
+                self._end(fresh)
+                return f"new worker {index + 1} of {self.workers} does not start; the log says why"
+        for worker in fresh:
             worker.interrupt_by_parent = False
-            old, self.wrks[index] = self.wrks[index], worker
-            self._end([old])
+        old, self.wrks[:] = list(self.wrks), fresh
+        self._end(old)
         return None
 
     def _stop_workers(self) -> None:
@@ -147,6 +151,11 @@ class RollingServer(Server):  # type: ignore[misc]
         unfinished = self._report.with_suffix(".partial")
         unfinished.write_text(json.dumps(outcome))
         unfinished.replace(self._report)
+
+
+def longest_reload(workers: int) -> float:
+    """Seconds after which a reload has succeeded or been given up: the workers start one after the other."""
+    return workers * READY_SECONDS + DRAIN_SECONDS + END_SECONDS + RELOAD_MARGIN_SECONDS
 
 
 def load_worker(make_app: Callable[..., Flask], threads: int, ready: Event | None = None) -> BufferedApplication:

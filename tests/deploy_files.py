@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-SECRETS = tuple(
-    f"{part}_DB_PASSWORD" for part in ("OWNER", "INGEST", "DBT", "FEAST", "TRAINING", "SERVING", "MLFLOW")
+SECRETS = (
+    *(f"{part}_DB_PASSWORD" for part in ("OWNER", "INGEST", "DBT", "FEAST", "TRAINING", "SERVING", "MLFLOW")),
+    *(f"MLFLOW_{part}_PASSWORD" for part in ("ADMIN", "TRAINING", "SERVING")),
 )
-NOT_SETTINGS = re.compile(r"(\w+_DB_PASSWORD|POSTGRES_\w+|MLFLOW_(BACKEND|SERVER)_\w+|DB_HOST|DB_PARAMETERS)")
+NOT_SETTINGS = re.compile(r"\w+_DB_PASSWORD|POSTGRES_\w+|MLFLOW_(TRAINING|SERVING)_PASSWORD|DB_HOST|DB_PARAMETERS")
 FIXED_IN_THE_IMAGE = {"HOST", "PORT", "STATE_DIR"}
 NOT_FOR_CONTAINERS = {"EMBEDDED_DB_PORT", "MLFLOW_PORT"}  # the embedded server and our own MLflow process
 
@@ -46,6 +47,14 @@ def compose() -> dict[str, Any]:
     """docker-compose.yml as Docker Compose itself reads it, with made-up secrets and nothing else set."""
     secrets = {name: f"{name.lower()}-value" for name in SECRETS}
     text = run("docker-compose", "--env-file", "/dev/null", "--profile", "*", "config", "--format", "json", **secrets)
+    config: dict[str, Any] = json.loads(text)
+    return config
+
+
+@functools.cache
+def compose_with_files() -> dict[str, Any]:
+    """The same with every password in a file, as deploy/secrets.env has it."""
+    text = run("docker-compose", "--env-file", "deploy/secrets.env", "--profile", "*", "config", "--format", "json")
     config: dict[str, Any] = json.loads(text)
     return config
 

@@ -23,14 +23,24 @@ from tests.serving_parts import Platform
 
 
 def make_app(version_file: Path, *, warm: bool = False) -> Flask:
-    """The application of one worker; a version called `broken` cannot start."""
+    """The application of one worker; a version called `broken` cannot start.
+
+    One called `half` starts once; the second worker fails when the first has answered somebody.
+    """
     version = version_file.read_text()
-    if version == "broken":
+    started, answered = (version_file.with_name(f"{version}-{word}") for word in ("started", "answered"))
+    if version == "half" and started.exists():
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not answered.exists():
+            time.sleep(0.1)
+    if version == "broken" or (version == "half" and started.exists()):
         raise RuntimeError("this version does not start")
+    started.touch()
     app = Platform().app
 
     @app.after_request
     def name_version(response: Response) -> Response:
+        answered.touch()
         response.headers["X-Version"] = version
         response.headers["X-Warm"] = str(warm)
         return response

@@ -73,6 +73,11 @@ def connect_registry(tracking_uri: str) -> MlflowClient:
             requests.get(f"{tracking_uri}/health", timeout=HEALTH_SECONDS).raise_for_status()
         client.search_experiments(max_results=1)
     except (MlflowException, requests.RequestException) as error:
+        if isinstance(error, MlflowException) and error.get_http_status_code() in (401, 403):
+            raise ServiceError(
+                f"MLflow at {tracking_uri} refuses who asks. Correct MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD."
+            ) from error
         raise ServiceError(
             f"MLflow at {tracking_uri} does not answer. Start it with `make up`, or correct MLFLOW_TRACKING_URI."
         ) from error

@@ -15,6 +15,7 @@ import yaml
 
 from common.settings import Settings
 from deploy import rehearse
+from orchestration import mlflow_server
 from orchestration.roles import PARTS, password_variable, role_name
 from orchestration.runtime import Runtime
 from orchestration.services import Service
@@ -25,12 +26,14 @@ from tests.deploy_files import (
     ROOT,
     SECRETS,
     compose,
+    compose_with_files,
     run,
     tool,
 )
 
 SETTINGS = {name.upper() for name in Settings.model_fields}
 SERVERS = ("postgres", "mlflow", "web")
+OF_CONTAINERS = {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME"}  # where and as whom the parts meet MLflow
 JOBS = ("prepare", "ingest", "dbt", "features", "train")
 
 
@@ -40,7 +43,7 @@ def services() -> dict[str, Any]:
 
 
 def test_compose_has_every_part() -> None:
-    assert set(services()) == {*SERVERS, *JOBS, "scheduler"}
+    assert set(services()) == {*SERVERS, *JOBS, "backup", "scheduler"}
 
 
 def test_compose_follows_its_specification() -> None:
@@ -110,7 +113,7 @@ def test_every_server_has_a_health_check_and_restarts() -> None:
     assert "HEALTHCHECK" in (ROOT / "deploy" / "Dockerfile").read_text()  # the server's own
 
 
-@pytest.mark.parametrize("name", [*SERVERS, *JOBS, "scheduler"])
+@pytest.mark.parametrize("name", [*SERVERS, *JOBS, "backup", "scheduler"])
 def test_containers_are_hardened(name: str) -> None:
     service = services()[name]
     assert service["read_only"] is True
@@ -147,11 +150,66 @@ def test_each_part_uses_its_own_role_and_knows_no_other_password() -> None:
             f"postgresql://{role_name(part)}:{value}@postgres:5432/"
         )
         assert [key for key in environment if key.endswith("_DB_PASSWORD")] == []
-    assert set(SECRETS) == {"OWNER_DB_PASSWORD", *(password_variable(part) for part in PARTS)}
+    asked_of_roles = {"OWNER_DB_PASSWORD", *(password_variable(part) for part in PARTS)}
+    assert {name for name in SECRETS if name.endswith("_DB_PASSWORD")} == asked_of_roles
+
+
+def test_mlflow_asks_for_a_login_and_each_part_has_its_own() -> None:
+    environments = {name: service.get("environment", {}) for name, service in services().items()}
+    assert {name: environments["mlflow"][name] for name in (*mlflow_server.PASSWORDS.values(),)} == {
+        "MLFLOW_TRAINING_PASSWORD": "mlflow_training_password-value",
+        "MLFLOW_SERVING_PASSWORD": "mlflow_serving_password-value",
+    }
+    users = {"mlflow": "admin", "train": mlflow_server.WRITER, "scheduler": mlflow_server.WRITER,
+             "web": mlflow_server.READER}  # fmt: skip
+    for name, environment in environments.items():
+        assert environment.get("MLFLOW_TRACKING_USERNAME") == users.get(name)
+        if name in users:
+            assert environment["MLFLOW_TRACKING_PASSWORD"] == f"mlflow_{users[name]}_password-value"
+
+
+def test_with_files_no_password_stands_in_an_environment() -> None:
+    config = compose_with_files()
+    for name, service in config["services"].items():
+        values = service.get("environment", {})
+        assert [key for key, value in values.items() if "in-a-file" in str(value)] == [], name
+        assert [key for key in values if key.endswith("PASSWORD")] == [], name
+        files = {value for key, value in values.items() if key.endswith("_FILE")}
+        assert files == {f"/run/secrets/{secret['source']}" for secret in service.get("secrets", [])}, name
+    folder = str(ROOT / "deploy" / "secrets")
+    assert {secret["file"] for secret in config["secrets"].values()} == {
+        f"{folder}/{name.lower()}" for name in SECRETS
+    }
+
+
+def test_with_files_every_part_still_gets_what_it_needs() -> None:
+    for name, service in compose_with_files()["services"].items():
+        named = {key.removesuffix("_FILE") for key in service.get("environment", {})} - {"DB_PASSWORD"}
+        assert named == set(services()[name].get("environment", {})), name
+        wrapped = service["command"][-len(services()[name]["command"]) :]
+        assert wrapped == services()[name]["command"], name
+
+
+def test_the_files_are_made_once_behind_a_closed_door(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "dbt_db_password").write_text("kept")
+    for _ in range(2):
+        run("python", "deploy/passwords.py", "--files", str(folder))
+    found = {file.name: file.read_text() for file in folder.iterdir()}
+    assert set(found) == {name.lower() for name in SECRETS}
+    assert found.pop("dbt_db_password") == "kept"
+    assert all(re.fullmatch(r"[\w-]{43}", value) for value in found.values())
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_settings_are_those_of_the_code() -> None:
     named = {key for service in services().values() for key in service.get("environment", {})}
+    named |= {
+        key.removesuffix("_FILE")
+        for service in compose_with_files()["services"].values()
+        for key in service.get("environment", {})
+    }
     unknown = {key for key in named - SETTINGS if not NOT_SETTINGS.fullmatch(key)}
     assert unknown == set()
     assert SETTINGS - named - FIXED_IN_THE_IMAGE - NOT_FOR_CONTAINERS == set()
@@ -161,7 +219,7 @@ def test_defaults_are_those_of_the_code() -> None:
     for service in services().values():
         for name, value in service.get("environment", {}).items():
             default = Settings.model_fields[name.lower()].default if name in SETTINGS else None
-            if isinstance(default, int | str) and name != "MLFLOW_TRACKING_URI":
+            if isinstance(default, int | str) and name not in OF_CONTAINERS:
                 assert value == str(default), name
 
 
@@ -172,8 +230,8 @@ def test_jobs_run_in_the_order_of_make_up() -> None:
 
 
 def test_commands_exist_in_the_code() -> None:
-    for name in (*JOBS, "web", "scheduler"):
-        program, *arguments = services()[name]["command"]
+    for name in (*JOBS, "mlflow", "web", "backup", "scheduler"):
+        program, *arguments = [*(services()[name]["entrypoint"] or []), *services()[name]["command"]]
         target = arguments[1].replace(".", "/") if arguments[0] == "-m" else arguments[0]
         if program == "python":
             assert (ROOT / target).is_dir() or (ROOT / target).with_suffix(".py").exists(), target

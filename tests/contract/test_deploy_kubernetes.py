@@ -108,6 +108,19 @@ def test_each_step_has_its_own_database_role(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_part_has_its_own_login_for_mlflow(overlay: str) -> None:
+    seen = {}
+    for container in containers(overlay):
+        variables = {variable["name"]: variable for variable in container.get("env", [])}
+        if "MLFLOW_TRACKING_USERNAME" in variables:
+            user = variables["MLFLOW_TRACKING_USERNAME"]["value"]
+            reference = variables["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]
+            assert reference == {"name": "bechdel-mlflow", "key": f"{user}-password"}
+            seen[container["name"]] = user
+    assert seen == {"mlflow": "admin", "train": "training", "web": "serving"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_variable_is_defined_before_another_refers_to_it(overlay: str) -> None:
     for container in containers(overlay):
         known: set[str] = set()
@@ -119,7 +132,7 @@ def test_a_variable_is_defined_before_another_refers_to_it(overlay: str) -> None
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_settings_are_those_of_the_code(overlay: str) -> None:
     named = {variable["name"] for container in containers(overlay) for variable in container.get("env", [])}
-    unknown = {name for name in named - SETTINGS if not NOT_SETTINGS.fullmatch(name) and name != "DB_PASSWORD"}
+    unknown = {name for name in named - SETTINGS if not NOT_SETTINGS.fullmatch(name)}
     assert unknown == set()
     assert SETTINGS - named - FIXED_IN_THE_IMAGE - NOT_FOR_CONTAINERS == set()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy import compose
 from orchestration.environment import SUPPORTED
 from tests.deploy_files import ROOT, run, tool
 
@@ -37,11 +38,20 @@ def test_actions_are_pinned_to_a_commit() -> None:
 
 def test_workflows_call_what_people_call() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    called = [step["run"] for step in steps() if re.match(r"make |python3 ", step.get("run", ""))]
-    assert {"make test", "make audit", "make sbom", "make up"} <= set(called)
+    called = [step["run"] for step in steps() if "run" in step and not step["run"].startswith("sudo apt-get ")]
+    assert {"make test", "make audit", "make sbom", "make up", "make image", "make up ENGINE=docker"} <= set(called)
     for command in called:
-        program, argument, *_ = shlex.split(command)
-        assert argument in targets if program == "make" else (ROOT / argument).exists(), command
+        program, target, *_ = shlex.split(command)
+        assert (program, target in targets) == ("make", True), command
+
+
+@pytest.mark.parametrize("target", ["up", "status", "logs", "down", "init-infra", "train-model"])
+def test_the_same_targets_run_in_containers(target: str) -> None:
+    here = run("make", "--dry-run", "PYTHON=python3", target).splitlines()
+    there = run("make", "--dry-run", "PYTHON=python3", target, "ENGINE=docker").splitlines()
+    assert here[-1] == f".venv/bin/python -m orchestration {target}"
+    assert there == [f"python3 deploy/compose.py {target}"]
+    assert target in compose.COMMANDS
 
 
 def test_ci_covers_every_supported_python() -> None:

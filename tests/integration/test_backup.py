@@ -66,7 +66,9 @@ def test_what_was_destroyed_comes_back(settings: Settings, artifacts: Path, tmp_
     saved = save(settings, artifacts, tmp_path / "backup")
     destroy(settings, artifacts)
 
+    volume = artifacts.stat().st_ino
     assert restore(settings, artifacts, tmp_path / "backup") == saved
+    assert artifacts.stat().st_ino == volume  # a mounted one cannot be renamed
     assert contents(settings) == before
     assert [path.name for path in artifacts.rglob("*")] == ["1", "model.txt"]
     assert (artifacts / "1" / "model.txt").read_bytes() == b"\0tree\xff"

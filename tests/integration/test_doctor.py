@@ -69,3 +69,12 @@ def test_connections_are_counted(runtime: Runtime) -> None:
 def test_a_missing_manifest_is_found(runtime: Runtime, tmp_path: Path) -> None:
     with pytest.raises(Problem, match="dbt has not been run"):
         checks.check_manifest(runtime, tmp_path / "manifest.json")
+
+
+def test_an_image_beside_a_database_that_was_built_elsewhere_needs_no_manifest(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    execute(
+        runtime, "create schema marts; create table marts.dim_movies (n int); insert into marts.dim_movies values (1)"
+    )
+    assert checks.check_manifest(runtime, tmp_path / "manifest.json") == "not here: dbt runs elsewhere"

@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ import pytest
 import requests
 
 from benchmarks.restart import Seen, ask_until, question
+from serving import rolling
 from tests.served_in_memory import Served, serve
 
 FILM = question(b'{"tmdb_id": 109445}')
@@ -30,19 +32,27 @@ def workers_of(served: Served) -> set[int]:
     return {child.pid for child in living if "spawn_main" in " ".join(child.cmdline())}
 
 
-async def reload_under_load(served: Served, *versions: str) -> Seen:
-    """What 8 clients see while the server takes over one version after the other."""
+async def reload_under_load(served: Served, *versions: str, newcomers: bool = False) -> Seen:
+    """What 8 clients see while the server takes over one version after the other; also others that come meanwhile."""
     stop = asyncio.Event()
-    load = asyncio.create_task(ask_until(stop, served.port, [FILM], clients=8))
+    clients = [asyncio.create_task(ask_until(stop, served.port, [FILM], clients=8))]
     await asyncio.sleep(0.5)
     for version in versions:
         served.reload(version)
         async with asyncio.timeout(120):
             while not served.has_reloaded():
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.4 if newcomers else 0.1)
+                if newcomers:
+                    clients.append(asyncio.create_task(ask_until(stop, served.port, [FILM], clients=1)))
     await asyncio.sleep(0.5)
     stop.set()
-    return await load
+    return add_up(await asyncio.gather(*clients))
+
+
+def add_up(parts: Sequence[Seen]) -> Seen:
+    """What several groups of clients saw."""
+    outcomes = sum((part.outcomes for part in parts), Counter[str]())
+    return Seen(outcomes=outcomes, versions=sum((part.versions for part in parts), Counter[str]()))
 
 
 def test_two_restarts_under_load_lose_no_request_and_cut_no_connection(served: Served) -> None:
@@ -67,6 +77,22 @@ def test_a_version_that_does_not_start_leaves_the_old_one_serving(served: Served
     assert seen.failed == {}
     assert set(seen.versions) == {"1"}
     assert workers_of(served) == before
+
+
+def test_when_the_second_worker_does_not_start_the_first_new_one_goes_too(served: Served) -> None:
+    before = workers_of(served)
+    seen = asyncio.run(reload_under_load(served, "half", newcomers=True))
+
+    assert "new worker 2 of 2 does not start" in json.loads(served.report.read_text())["failure"]
+    assert seen.failed == {}
+    assert seen.outcomes["stale"] == 0
+    assert "half" in seen.versions  # it did answer, before it was taken away
+    assert workers_of(served) == before
+    assert {requests.get(f"{served.url}/healthz", timeout=5).headers["X-Version"] for _ in range(20)} == {"1"}
+
+
+def test_make_restart_waits_as_long_as_a_reload_may_take() -> None:
+    assert rolling.longest_reload(64) > 64 * rolling.READY_SECONDS + rolling.DRAIN_SECONDS + rolling.END_SECONDS
 
 
 def test_a_worker_that_dies_is_replaced(served: Served) -> None:

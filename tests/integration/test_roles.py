@@ -4,10 +4,11 @@ No engine runs here, so the image is a folder (deploy/rehearse.py) and a contain
 environment; who may do what in the database is tried on the real thing.
 """
 
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from common.embedded_postgres import EmbeddedPostgres
 from common.errors import DatabaseError
 from common.migrations import migrate
 from deploy import rehearse
+from orchestration import backup
 from orchestration.roles import PARTS, apply_roles, password_variable, role_name
 from tests.conftest import free_port
 from tests.deploy_files import compose
@@ -68,9 +70,9 @@ class Containers:
         }
         self._servers: list[subprocess.Popen[bytes]] = []
 
-    def run(self, name: str) -> None:
-        """Run a job to its end."""
-        done = subprocess.run(**self._how(name), capture_output=True, text=True, check=False)
+    def run(self, name: str, *arguments: str) -> None:
+        """Run a job to its end, with its own arguments or others."""
+        done = subprocess.run(**self._how(name, arguments), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{name}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
 
     def start(self, name: str, health: str) -> subprocess.Popen[bytes]:
@@ -94,18 +96,19 @@ class Containers:
             server.terminate()
             server.wait(30)
 
-    def _how(self, name: str) -> dict[str, Any]:
+    def _how(self, name: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
         service = compose()["services"][name]
+        command = [*(service["entrypoint"] or []), *(arguments or service["command"])]
         environment = {key: self._here(str(value or "")) for key, value in service["environment"].items()}
         environment |= {"SAMPLE_FILMS": "400"} if name == "ingest" else {}
         environment |= {"PORT": str(self.ports["web"]), "HOST": "127.0.0.1"} if name == "web" else {}
         # byte code once for all processes: the image has it beside the modules
         environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": "/tmp/byte-code"}  # noqa: S108
         return {
-            "args": [self._here(part) for part in service["command"]],
+            "args": [self._here(part) for part in command],
             "env": self.image.environment_here(environment),
             "cwd": self.image.workdir,
-            "executable": self._program(service["command"][0]),
+            "executable": self._program(command[0]),
         }
 
     def _program(self, name: str) -> str:
@@ -163,6 +166,39 @@ def test_compose_trains_and_serves_as_its_own_roles(containers: Containers) -> N
     assert 0 < ask(containers).json()["prediction"]["probability"] < 1
 
 
+PAGES = ("/", "/movies/900000001", "/trends", "/model", "/platform", "/about", "/docs", "/openapi.json", "/metrics")
+
+
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_role_of_the_server_suffices_for_every_page(containers: Containers, page: str) -> None:
+    answer = requests.get(f"http://127.0.0.1:{containers.ports['web']}{page}", timeout=30)
+    assert answer.status_code == 200
+    assert re.findall(r'class="station (?:warning|away)">\s*<h2>(.*?)<', answer.text) == []
+
+
+@pytest.mark.usefixtures("web")
+def test_composes_backup_holds_films_models_and_users(containers: Containers) -> None:
+    before = containers.image.files()
+    containers.run("backup", "save", "/backups/today")
+    saved = backup.read(containers.image.folder / "backups" / "today")
+    assert saved.films == 400
+    assert containers.image.files() == before
+    dump = containers.image.folder / "backups" / "today" / backup.DUMP
+    command = [str(backup._program("pg_restore")), "--list", str(dump)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "TABLE DATA mlflow users" in listed
+    assert "TABLE DATA mlflow model_versions" in listed
+
+
+@pytest.mark.usefixtures("web")
+def test_composes_mlflow_asks_who_is_there(containers: Containers) -> None:
+    url = f"http://127.0.0.1:{containers.ports['mlflow']}/api/2.0/mlflow/experiments/create"
+    reader = ("serving", "mlflow_serving_password-value")
+    assert requests.post(url, json={"name": "theirs"}, timeout=30).status_code == 401
+    assert requests.post(url, json={"name": "theirs"}, auth=reader, timeout=30).status_code == 403
+
+
 def test_the_server_ends_when_it_is_asked_to(web: psutil.Process) -> None:
     web.terminate()
     assert web.wait(30) == 0
@@ -192,6 +228,7 @@ ALLOWED = [
     ("serving", "select count(*) from staging.stg_tmdb__movies, staging.stg_kaggle__movies"),
     ("serving", "select count(*) from marts.dim_movies, features.lbl_movie_bechdel_rating"),
     ("serving", "select count(*) from online.published"),
+    ("serving", "select count(*) from raw.movies, raw.movies_rejected, raw.tmdb_movies_rejected"),
     ("mlflow", "create table another (n int)"),
 ]
 
@@ -222,6 +259,7 @@ FORBIDDEN = [
     ("serving", "drop table features.lbl_movie_bechdel_rating"),
     ("serving", "truncate raw.tmdb_movies"),
     ("serving", "update raw.movies set bt_score = 3"),
+    ("serving", "delete from raw.movies_rejected"),
     ("serving", "delete from online.published"),
     ("serving", "delete from feast.feature_views"),
     ("serving", "create table marts.mine (n int)"),

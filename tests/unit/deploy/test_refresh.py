@@ -4,11 +4,13 @@ import importlib.util
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from common.errors import SettingsError
 from tests.conftest import ROOT
 
 ENVIRONMENT = {
@@ -17,6 +19,7 @@ ENVIRONMENT = {
     "DBT_DB_PASSWORD": "tw/o",
     "FEAST_DB_PASSWORD": "three",
     "TRAINING_DB_PASSWORD": "four",
+    "MLFLOW_TRACKING_PASSWORD": "five",
     "MOVIES_SOURCE": "sample",
 }
 
@@ -45,6 +48,25 @@ def test_each_step_gets_its_own_login_and_no_other_password(refresh: ModuleType)
         "DB_CONNECTION_STRING": "postgresql://bechdel_dbt:tw%2Fo@postgres:5432/bechdel",
         "MOVIES_SOURCE": "sample",
     }
+
+
+def test_training_alone_logs_in_to_mlflow(refresh: ModuleType) -> None:
+    environments = {step.part: refresh.environment_of(step, ENVIRONMENT) for step in refresh.STEPS}
+    assert [part for part, values in environments.items() if "MLFLOW_TRACKING_PASSWORD" in values] == ["training"]
+
+
+def test_a_steps_password_may_stand_in_a_file(refresh: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "dbt").write_text("two")
+    step = next(step for step in refresh.STEPS if step.part == "dbt")
+    given = {
+        "DB_CONNECTION_STRING": "postgresql://postgres:5432/bechdel",
+        "DBT_DB_PASSWORD_FILE": str(tmp_path / "dbt"),
+    }
+    assert refresh.environment_of(step, given) == {
+        "DB_CONNECTION_STRING": "postgresql://bechdel_dbt:two@postgres:5432/bechdel"
+    }
+    with pytest.raises(SettingsError, match="DBT_DB_PASSWORD is not set, nor DBT_DB_PASSWORD_FILE"):
+        refresh.environment_of(step, {"DB_CONNECTION_STRING": "postgresql://postgres:5432/bechdel"})
 
 
 @pytest.mark.parametrize(("failing", "ran"), [(None, 4), ("dbt", 2)])

@@ -186,7 +186,13 @@ def test_a_database_without_an_answer_is_found() -> None:
 
 @responses.activate
 @pytest.mark.parametrize(
-    ("status", "cure"), [(404, "make train-model"), (403, "Add it to --allowed-hosts"), (500, "make logs shows why")]
+    ("status", "cure"),
+    [
+        (401, "Correct MLFLOW_TRACKING_USERNAME"),
+        (404, "make train-model"),
+        (403, "Add it to --allowed-hosts"),
+        (500, "make logs shows why"),
+    ],
 )
 def test_mlflow_without_a_champion_is_found(status: int, cure: str) -> None:
     responses.get(MLFLOW, status=status)

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from serving import platform_state
-from serving.platform_state import is_reachable, list_consoles
+from serving.platform_state import PlatformState, is_reachable, list_consoles
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,29 @@ def test_console_that_is_there_is_a_link(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert all(item.address for item in consoles)
     assert "Written just now." in consoles[2].text
+
+
+class FakeDatabase:
+    """Answers the question for dbt's tables, and has nothing else."""
+
+    def __init__(self, tables: list[dict[str, object]]) -> None:
+        self._tables = tables
+
+    def fetch(self, query: str) -> list[dict[str, object]]:
+        return self._tables if "table_schema in" in query else []
+
+
+@pytest.mark.parametrize(
+    ("tables", "state", "said"),
+    [
+        ([], "warning", "Nothing is built. Run: make up"),
+        ([{"table_schema": "marts", "tables": 7}], "good", ""),
+    ],
+)
+def test_where_dbt_ran_elsewhere_what_it_built_is_looked_at(
+    tmp_path: Path, tables: list[dict[str, object]], state: str, said: str
+) -> None:
+    platform = PlatformState(FakeDatabase(tables), tmp_path / "absent.json")  # type: ignore[arg-type]
+    dbt = platform.stations()[1]
+    assert (dbt.name, dbt.state, dbt.problem) == ("dbt", state, said)
+    assert [fact.value for fact in dbt.facts][:1] == ["7 tables and views"] * bool(tables)
