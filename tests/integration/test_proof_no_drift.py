@@ -144,7 +144,7 @@ def test_change_on_both_sides_is_refused_with_the_service_that_reads_it_and_the_
 
 def test_whole_build_refuses_a_changed_type(project: Project) -> None:
     change = {name: text for name, text in {**IN_SQL, **IN_YAML}.items() if "production" in name}
-    said = refusal(project, change, "build", "--quiet", "--exclude-resource-type", "test")
+    said = refusal(project, change, "build", "--exclude-resource-types", "test", "unit_test")
     assert "ftr_movie_production.production_studios_count would be integer instead of bigint" in said
 
 
