@@ -1,6 +1,6 @@
 """Feast's Postgres offline store, with a point-in-time join that finishes."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -36,16 +36,49 @@ class PointInTimePostgresOfflineStoreConfig(ConnectionConfig, PostgreSQLOfflineS
     join_memory: StrictStr = "2GB"  # what a large join may hold before it spills to disk
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is asked: features of `sources` for the entity rows, a frame or a query."""
+
+    config: PointInTimePostgresOfflineStoreConfig
+    entity_df: pd.DataFrame | str
+    event_time: str
+    sources: tuple[FeatureSource, ...]
+    filter_created: bool
+
+    def table(self) -> pa.Table:
+        with ArrowConnection.open(self.config) as connection:
+            return join(
+                connection,
+                _entity_rows(self.entity_df, self.event_time, connection),
+                self.sources,
+                filter_created=self.filter_created,
+                memory_limit=self.config.join_memory,
+            )
+
+    def statement(self) -> str:
+        if not isinstance(self.entity_df, str):
+            raise ValueError(
+                "to_sql() needs the entity rows in the database, and they are a pandas frame. "
+                "Write them into a table and pass a query over it as entity_df."
+            )
+        with ArrowConnection.open(self.config) as connection:
+            described = [
+                (source, connection.describe(f"{source.relation} as source", source.columns))
+                for source in self.sources
+            ]
+        return statement(self.entity_df, self.event_time, described, filter_created=self.filter_created)
+
+
 class PointInTimeRetrievalJob(PostgreSQLRetrievalJob):  # type: ignore[misc]  # Feast ships no types
     """A join that runs when its result is asked for; rows come back in the order of the entity rows."""
 
-    def __init__(self, run: Callable[[], pa.Table], write_sql: Callable[[], str], **options: Any) -> None:
+    def __init__(self, request: _Request, **options: Any) -> None:
         super().__init__(**options)
-        self._run = run
-        self._write_sql = write_sql
+        self._request = request
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - Feast's signature
-        return self._run()
+        return self._request.table()
 
     def to_sql(self) -> str:
         """One statement with the same rows, in any order. Large joins are computed otherwise, and faster.
@@ -53,7 +86,7 @@ class PointInTimeRetrievalJob(PostgreSQLRetrievalJob):  # type: ignore[misc]  # 
         Raises:
             ValueError: the entity rows are a frame, which no statement of the database can name.
         """
-        return self._write_sql()
+        return self._request.statement()
 
 
 class PointInTimePostgresOfflineStore(PostgreSQLOfflineStore):  # type: ignore[misc]  # Feast ships no types
@@ -81,35 +114,9 @@ class PointInTimePostgresOfflineStore(PostgreSQLOfflineStore):  # type: ignore[m
         event_time = offline_utils.infer_event_timestamp_from_entity_df(schema)
         span = _get_entity_df_event_timestamp_range(entity_df, event_time, config)
         contexts = offline_utils.get_feature_view_query_context(feature_refs, feature_views, registry, project, span)
-        sources = [FeatureSource.from_context(item, full_feature_names=full_feature_names) for item in contexts]
-
-        def run() -> pa.Table:
-            with ArrowConnection.open(config.offline_store) as connection:
-                rows = _entity_rows(entity_df, event_time, connection)
-                return join(
-                    connection,
-                    rows,
-                    sources,
-                    filter_created=filter_by_created_timestamp,
-                    memory_limit=config.offline_store.join_memory,
-                )
-
-        def write_sql() -> str:
-            if not isinstance(entity_df, str):
-                raise ValueError(
-                    "to_sql() needs the entity rows in the database, and they are a pandas frame. "
-                    "Write them into a table and pass a query over it as entity_df."
-                )
-            with ArrowConnection.open(config.offline_store) as connection:
-                described = [
-                    (source, connection.describe(f"{source.relation} as source", source.columns))
-                    for source in sources
-                ]
-            return statement(entity_df, event_time, described, filter_created=filter_by_created_timestamp)
-
+        sources = tuple(FeatureSource.from_context(item, full_feature_names=full_feature_names) for item in contexts)
         return PointInTimeRetrievalJob(
-            run,
-            write_sql,
+            _Request(config.offline_store, entity_df, event_time, sources, filter_by_created_timestamp),
             query="",
             config=config,
             full_feature_names=full_feature_names,

@@ -214,7 +214,11 @@ class WidePostgresOnlineStore(OnlineStore):  # type: ignore[misc]  # Feast ships
         with pool.connection() as connection, connection.transaction():
             yield connection
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """What `feast serve` and `FeatureStore.close` call at their end."""
+        await asyncio.to_thread(self.disconnect)
+
+    def disconnect(self) -> None:
         """Give the connections back; the next call opens new ones."""
         while self._pools:
             self._pools.popitem()[1].close()

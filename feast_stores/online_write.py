@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from feast_stores.feature_source import quote
 from feast_stores.values import ValueColumn
 from feast_stores.wide_table import CREATED_TIME, EVENT_TIME, WideTable
+
+# Feast names the key of a view without entities when it reads and materializes, not when it writes a frame
+_NO_KEY = {DUMMY_ENTITY_ID: Value(string_val=DUMMY_ENTITY_VAL)}
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -48,7 +52,7 @@ def _array(column: ValueColumn) -> str:
 
 
 def _arrays(table: WideTable, features: Sequence[ValueColumn], rows: Sequence[Row]) -> list[list[Any]]:
-    keys = [dict(zip(row[0].join_keys, row[0].entity_values, strict=True)) for row in rows]
+    keys = [{**_NO_KEY, **dict(zip(row[0].join_keys, row[0].entity_values, strict=True))} for row in rows]
     arrays: list[list[Any]] = [[key.codec.encode(values[key.name]) for values in keys] for key in table.keys]
     arrays += [[feature.codec.encode(row[1][feature.name]) for row in rows] for feature in features]
     arrays.append([_utc(row[2]) for row in rows])

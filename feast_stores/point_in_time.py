@@ -1,6 +1,8 @@
 # ruff: noqa: S608 - identifiers are quoted, values travel as parameters
 """The point-in-time join: for each entity row and view the newest feature row that was known then."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from feast_stores.arrow_transfer import ArrowConnection, Column
@@ -9,14 +11,14 @@ from feast_stores.feature_source import FeatureSource, quote
 from feast_stores.merge_join import Clocks, merge, transfer_query
 from feast_stores.probe_join import probe
 
-# One index probe takes as long as handing over and sorting five feature rows: see docs/decisions on the join.
+# One index probe takes as long as handing over and sorting five feature rows: see docs/decisions/0030.
 ROWS_PER_PROBE = 5
 
 
 def join(
     connection: ArrowConnection,
     entity_rows: EntityRows,
-    sources: list[FeatureSource],
+    sources: Sequence[FeatureSource],
     *,
     filter_created: bool,
     memory_limit: str,

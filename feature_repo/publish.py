@@ -20,7 +20,7 @@ from common import cli, database
 from common.logs import configure_logging
 from common.settings import load_settings
 from feature_repo.manifest import MANIFEST, FeatureModel, load_feature_models
-from feature_repo.service_columns import refuse_broken_services, service_columns, write_service_columns
+from feature_repo.service_columns import promise, refuse_broken_services, service_columns, write_service_columns
 from feature_repo.views import feast_objects
 
 logger = logging.getLogger(__name__)
@@ -53,15 +53,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     store = FeatureStore(str(REPOSITORY))
     models = load_feature_models(options.manifest)
-    promised = service_columns(models)
+    prepare(models, store)
+    apply(store, models)
     with database.connect(store.config.offline_store.connection, autocommit=True) as connection:
-        refuse_broken_services(connection, promised)
-        apply(store, models)
-        write_service_columns(connection, promised)
+        write_service_columns(connection, service_columns(models))
         connection.execute(BOOKS)
         for model in models:
             publish(store, connection, model, even_if_unchanged=options.all)
     return 0
+
+
+def prepare(models: Sequence[FeatureModel], store: FeatureStore | None = None) -> None:
+    """What has to stand before Feast registers: services keep what they promised, and no column is missing online.
+
+    Raises:
+        FeatureStoreError: a registered service would lose a column.
+    """
+    store = store or FeatureStore(str(REPOSITORY))
+    promised = service_columns(models)
+    with database.connect(store.config.offline_store.connection, autocommit=True) as connection:
+        refuse_broken_services(connection, promised)
+        promise(connection, promised)
+    widen_online_tables(store, [item for item in feast_objects(models) if isinstance(item, FeatureView)])
 
 
 def apply(store: FeatureStore, models: Sequence[FeatureModel]) -> None:
@@ -71,7 +84,6 @@ def apply(store: FeatureStore, models: Sequence[FeatureModel]) -> None:
     names = {item.name for item in wanted}
     registered = [*store.list_feature_services(), *store.list_feature_views()]
     gone = [item for item in registered if item.name not in names]
-    widen_online_tables(store, [item for item in wanted if isinstance(item, FeatureView)])
     store.apply(wanted, objects_to_delete=gone, partial=False)
     logger.info("applied objects=%d removed=%d seconds=%.1f", len(wanted), len(gone), time.monotonic() - started)
 

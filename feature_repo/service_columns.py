@@ -15,6 +15,8 @@ from common.errors import FeatureStoreError
 from feature_repo.manifest import TIME_COLUMNS, TIME_TYPE, FeatureModel
 from feature_repo.views import feast_objects
 
+_COLUMNS = "feature_service, feature_view, table_name, column_name, data_type"
+
 _TABLE = """
     create schema if not exists online;
     create table if not exists online.service_columns (
@@ -92,16 +94,34 @@ def refuse_broken_services(connection: psycopg.Connection[Any], wanted: Collecti
         )
 
 
+def promise(connection: psycopg.Connection[Any], wanted: Collection[ServiceColumn]) -> None:
+    """Add to the table what is about to be registered; a row that is there keeps its time."""
+    with connection.transaction(), connection.cursor() as cursor:
+        _insert(cursor, wanted)
+
+
 def write_service_columns(connection: psycopg.Connection[Any], wanted: Collection[ServiceColumn]) -> None:
     """Make the table say what is registered now; a row that stays keeps its time."""
     with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute("create temporary table wanted (like online.service_columns) on commit drop")
-        cursor.execute("alter table wanted alter registered_at set default now()")
-        columns = "feature_service, feature_view, table_name, column_name, data_type"
-        with cursor.copy(f"copy wanted ({columns}) from stdin") as copy:
-            for column in wanted:
-                copy.write_row(astuple(column))
+        _insert(cursor, wanted)
         cursor.execute(
-            f"delete from online.service_columns where ({columns}) not in (select {columns} from wanted)"  # noqa: S608 - constants
+            f"delete from online.service_columns where ({_COLUMNS}) not in (select {_COLUMNS} from wanted)"  # noqa: S608 - constants
         )
-        cursor.execute("insert into online.service_columns select * from wanted on conflict do nothing")
+
+
+def _insert(cursor: psycopg.Cursor[Any], wanted: Collection[ServiceColumn]) -> None:
+    """All of it into the temporary table `wanted`, and what is new from there into ours."""
+    cursor.execute("create temporary table wanted (like online.service_columns) on commit drop")
+    cursor.execute("alter table wanted alter registered_at set default now()")
+    with cursor.copy(f"copy wanted ({_COLUMNS}) from stdin") as copy:
+        for column in wanted:
+            copy.write_row(astuple(column))
+    cursor.execute("""
+        insert into online.service_columns as known select * from wanted
+        on conflict (feature_service, feature_view, column_name) do update
+        set
+            table_name = excluded.table_name,
+            data_type = excluded.data_type,
+            registered_at = excluded.registered_at
+        where (known.table_name, known.data_type) <> (excluded.table_name, excluded.data_type)
+    """)

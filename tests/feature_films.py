@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -126,6 +127,14 @@ class Project:
         """Start `feature_repo/publish.py`, to be killed."""
         return self._start("feature_repo/publish.py", "--manifest", str(self.manifest), "--all")
 
+    def apply_by_hand(self) -> subprocess.CompletedProcess[str]:
+        """`feast apply`, as a person types it, over this project's manifest."""
+        return self._run(*self._apply_command())
+
+    def start_apply_by_hand(self) -> subprocess.Popen[bytes]:
+        """Start `feast apply`, to be killed."""
+        return self._start(*self._apply_command())
+
     def build(self) -> None:
         """`dbt build`, which must succeed."""
         done = self.dbt("build")
@@ -152,6 +161,16 @@ class Project:
         output = ["--target-path", str(self.output), "--log-path", str(self.output)]
         return ["-m", "dbt.cli.main", *arguments, *folders, *output]
 
+    def _apply_command(self) -> list[str]:
+        """The definitions look for the manifest beside them: a copy of them beside a copy of ours."""
+        root = self.output / "checkout"
+        shutil.copytree(ROOT / "feature_repo", root / "feature_repo", dirs_exist_ok=True)
+        target = root / "dbt_project" / "target"
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.manifest, target)
+        paths = f"import sys; sys.path[:0] = [{str(root)!r}, {str(ROOT)!r}]"
+        return ["-c", f"{paths}; from feast.cli.cli import cli; cli(['-c', {str(root / 'feature_repo')!r}, 'apply'])"]
+
     @property
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "DB_CONNECTION_STRING": self.database_url}
@@ -171,9 +190,9 @@ class Project:
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            env={**self._environment, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
 
 

@@ -64,7 +64,7 @@ class Lab:
     def close(self) -> None:
         for store in self.stores:
             store.registry.write_engine.dispose()
-            store._get_provider().online_store.close()
+            store._get_provider().online_store.disconnect()
 
     def fill(self, *rows: tuple[Any, ...]) -> None:
         """Replace the source's rows: movie_id, event time, created time, score."""

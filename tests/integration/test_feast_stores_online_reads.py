@@ -153,7 +153,7 @@ def lab(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
     yield Lab(*stores)
     for store in stores:
         online = store._get_provider().online_store
-        online.close() if isinstance(online, WidePostgresOnlineStore) else online._conn_pool.close()
+        online.disconnect() if isinstance(online, WidePostgresOnlineStore) else online._conn_pool.close()
 
 
 def same(one: OnlineResponse, other: OnlineResponse) -> None:
