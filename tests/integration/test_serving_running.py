@@ -334,7 +334,10 @@ def sample_films(stage: Stage) -> list[tuple[int]]:
 
 
 def test_broken_champion_is_refused_and_the_old_one_answers(stage: Stage) -> None:
-    before = stage.server.ask({"tmdb_id": KNOWN}).json()["model"]["version"]
+    before = stage.registry.champion
+    assert before is not None
+    # both workers have it
+    wait_until(lambda: {stage.server.ask({"tmdb_id": KNOWN}).json()["model"]["version"] for _ in range(8)} == {before})
     stage.registry.champion = "3"
     wait_until(lambda: "not served" in checks(stage)["model"].get("detail", ""))
 
