@@ -333,11 +333,14 @@ def sample_films(stage: Stage) -> list[tuple[int]]:
     return [(film["tmdb_id"],) for film in found if film["tmdb_id"] >= 900_000_000]
 
 
+def version_that_answers(stage: Stage) -> str:
+    return str(stage.server.ask({"tmdb_id": KNOWN}).json()["model"]["version"])
+
+
 def test_broken_champion_is_refused_and_the_old_one_answers(stage: Stage) -> None:
     before = stage.registry.champion
     assert before is not None
-    # both workers have it
-    wait_until(lambda: {stage.server.ask({"tmdb_id": KNOWN}).json()["model"]["version"] for _ in range(8)} == {before})
+    wait_until(lambda: {version_that_answers(stage) for _ in range(8)} == {before})  # in both workers
     stage.registry.champion = "3"
     wait_until(lambda: "not served" in checks(stage)["model"].get("detail", ""))
 
