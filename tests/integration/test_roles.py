@@ -192,6 +192,7 @@ ALLOWED = [
     ("serving", "select count(*) from staging.stg_tmdb__movies, staging.stg_kaggle__movies"),
     ("serving", "select count(*) from marts.dim_movies, features.lbl_movie_bechdel_rating"),
     ("serving", "select count(*) from online.published"),
+    ("serving", "update serving.tmdb_connections set free_at = now()"),
     ("mlflow", "create table another (n int)"),
 ]
 
