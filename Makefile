@@ -4,7 +4,7 @@ PYTHON ?= python3
 RUN = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up restart down status logs download-data init-infra train-model predict evaluate \
-        rollback cleanup-mlflow docs backfill expire doctor backup restore bench-first-run bench-features bench-serving screenshots lint types unit-test test \
+        rollback cleanup-mlflow docs notebooks backfill expire doctor backup restore bench-first-run bench-features bench-serving bench-pages screenshots lint types unit-test test \
         feast-ui sbom audit clean lock
 
 help: ## show this list
@@ -55,6 +55,9 @@ cleanup-mlflow: install ## delete experiments and models, and collect garbage; a
 docs: install ## dbt's documentation and lineage as one static page
 	@$(RUN) -m orchestration docs
 
+notebooks: install-dev ## run analysis/ on what is loaded and write docs/analysis/
+	@$(RUN) -m analysis.render
+
 feast-ui: install ## Feast's own console of views and services, on port 8888
 	@$(RUN) -m orchestration.feast_ui
 
@@ -81,6 +84,9 @@ bench-features: install-dev ## time joins, materialization and online reads besi
 
 bench-serving: install-dev ## time the running server beside the reference design and MLflow's own server
 	@$(RUN) -m benchmarks.serving
+
+bench-pages: install-dev ## time every page of the running server, and weigh it
+	@$(RUN) -m benchmarks.pages
 
 screenshots: install-dev ## write docs/screenshots/ from the running server (synthetic sample only)
 	@$(RUN) -m benchmarks.screenshots

@@ -8,11 +8,13 @@ import argparse
 import io
 import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 import requests
 from PIL import Image
 from playwright.sync_api import Browser
 
+from benchmarks.pages import find_ambiguous_title
 from common import cli
 from common.errors import PlatformError, ServiceError
 from common.settings import ROOT, load_settings
@@ -29,10 +31,12 @@ def main() -> int:
     options = _read_arguments()
     film = options.film or _find_film(options.url)
     _refuse_real_film(options.url, film)
+    title = options.title or find_ambiguous_title(load_settings())
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages = {
         "home": "/",
         "film": f"/movies/{film}",
+        **({"choice": f"/?{urlencode({'title': title})}"} if title else {}),
         "trends": "/trends",
         "model": "/model",
         "platform": "/platform",
@@ -95,6 +99,7 @@ def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
     parser.add_argument("--url", default=f"http://{settings.host}:{settings.port}", help="a running server")
     parser.add_argument("--film", type=int, help="TMDB id of a synthetic film (default: the first with a cast)")
+    parser.add_argument("--title", help="one that several films share (default: found in the database)")
     return parser.parse_args()
 
 

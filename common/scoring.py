@@ -137,6 +137,10 @@ class Scorer:
             return "too_close_to_call"
         return "pass" if probability > high else "fail"
 
+    def column_of(self, feature: str) -> int:
+        """Where a number or category stands in the matrix of `encode()`; of a text, its first column."""
+        return self._feature_of_column.index(self.feature_names.index(feature))
+
     @cached_property
     def _feature_of_column(self) -> tuple[int, ...]:
         widths = (self.text_encoders[name].n_columns if name in self.text_encoders else 1 for name in self.features)

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serving.schemas import Reason
 
 LEFT, WIDTH = 9.0, 90.0  # the plot's place in the drawing, in percent; templates/parts.html draws the same
 TOP, HEIGHT = 4.0, 84.0
 MAX_TICKS = 6
+TICK_GAP, TICK_LETTER = 3.5, 2.2  # room for a label, in percent of a drawing as wide as a phone
+INSET = 3.0
 MAX_GAP_YEARS = 3
 STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 1000)
 
@@ -167,14 +169,23 @@ class ChangeChart:
 
 @dataclass(frozen=True)
 class Curve:
-    """Probabilities over whole numbers from 0, in percent of the drawing, with the zone that gets no verdict."""
+    """Probabilities over steps, in percent of the drawing; with the zone that gets no verdict, where there is one."""
 
     summary: str
     line: str
     points: tuple[Point, ...]
     ticks: tuple[Tick, ...]
-    zone_top: float
-    zone_height: float
+    zone_top: float = 0.0
+    zone_height: float = 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A probability, where it stands on the axis, and what is written there."""
+
+    place: float
+    label: str
+    value: float
 
 
 @dataclass(frozen=True)
@@ -419,23 +430,45 @@ def draw_curve(probabilities: Sequence[float], *, band: tuple[float, float], of:
         band: what lies between gets no verdict.
         of: what is counted, for the labels.
     """
-    step = 100 / (len(probabilities) - 1)
-
-    def across(number: int) -> float:
-        return round(LEFT + WIDTH * 0.96 * (number * step) / 100, 2)
-
-    def down(value: float) -> float:
-        return round(TOP + HEIGHT * (100 - _percent(value)) / 100, 2)
-
+    steps = [Step(float(number), str(number), value) for number, value in enumerate(probabilities)]
     says = [f"{number} {of}: {100 * value:.0f} %" for number, value in enumerate(probabilities)]
+    return replace(
+        draw_steps(steps, says=says), zone_top=_down(band[1]), zone_height=round(_down(band[0]) - _down(band[1]), 2)
+    )
+
+
+def draw_steps(steps: Sequence[Step], *, says: Sequence[str]) -> Curve:
+    """Dots at their places over the whole width, and the line through them; labels that would touch are left out.
+
+    Args:
+        steps: in the order of their places.
+        says: what each dot says when pointed at.
+    """
+    first, last = steps[0].place, steps[-1].place
+    span = (last - first) or 1.0
+    # in percent of the plot's width; a dot at the edge would cover the axis's labels
+    places = [INSET + (96 - INSET) * (step.place - first) / span for step in steps]
+    ticks: list[Tick] = []
+    for place, step in zip(places, steps, strict=True):
+        at = round(LEFT + WIDTH * place / 100, 2)
+        if not ticks or at - ticks[-1].at >= TICK_GAP + TICK_LETTER * len(step.label):
+            ticks.append(Tick(at, step.label))
     return Curve(
         summary="; ".join(says),
-        line=" ".join(f"{round(96 * n * step / 100, 2)},{100 - _percent(v)}" for n, v in enumerate(probabilities)),
-        points=tuple(Point(across(n), down(v), says[n]) for n, v in enumerate(probabilities)),
-        ticks=tuple(Tick(across(number), str(number)) for number in range(len(probabilities))),
-        zone_top=down(band[1]),
-        zone_height=round(down(band[0]) - down(band[1]), 2),
+        line=" ".join(
+            f"{round(place, 2)},{100 - _percent(step.value)}" for place, step in zip(places, steps, strict=True)
+        ),
+        points=tuple(
+            Point(round(LEFT + WIDTH * place / 100, 2), _down(step.value), said)
+            for place, step, said in zip(places, steps, says, strict=True)
+        ),
+        ticks=tuple(ticks),
     )
+
+
+def _down(value: float) -> float:
+    """A share's place in the drawing, in percent from the top."""
+    return round(TOP + HEIGHT * (100 - _percent(value)) / 100, 2)
 
 
 def _split_at_gaps(ordered: Sequence[Share]) -> list[list[Share]]:

@@ -1,4 +1,4 @@
-"""The champion's evaluation from MLflow, its reliability on films it never saw, and its history."""
+"""The champion's evaluation from MLflow as charts, and its history."""
 
 import json
 import logging
@@ -7,22 +7,18 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from common.errors import PlatformError
 from serving.champion import EVALUATION, MODEL_NAME, Champion
-from serving.charts import ChangeChart, RangeChart, Share, draw_changes, draw_ranges
-from serving.database import Database
-from serving.feature_tables import read_features
+from serving.charts import ChangeChart, Curve, RangeChart, Share, Step, draw_changes, draw_ranges, draw_steps
 
 logger = logging.getLogger(__name__)
 
-BINS = 10
-MAX_FILMS = 5_000
 KEPT_SECONDS = 60.0
-Z = 1.96  # of a 95 % interval
+SPLITS = {"time": "The newest films", "random": "A random part"}
 EVALUATION_RUNS = "attributes.run_name = 'evaluation'"  # as training/report.py names them
 LANGUAGES = {
     "de": "German",
@@ -51,7 +47,7 @@ class Reliability:
 
     Attributes:
         predicted: mean probability.
-        observed: share that passes, with its 95 % interval (Wilson 1927).
+        observed: share that passes, with its 95 % interval.
     """
 
     predicted: float
@@ -74,16 +70,61 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
-    """Where the model is good and what it lives on; None where nobody has measured it.
+class Sweep:
+    """The mean probability over some films while one thing about them is changed step by step.
 
     Attributes:
-        slices: AUC by kind of film.
-        ablation: AUC lost when the model does without a family of features.
+        name: what is changed.
+        description: what each step sets.
+        rows: a table of the steps: label, probability, change from the step before, share of films lowered by it.
     """
 
+    name: str
+    description: str
+    films: int
+    curve: Curve
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Partial dependence of the probability.
+
+    Attributes:
+        stated_loss: a woman more at the top never lowers the mean probability by more than this.
+        together: women put into the casts, with every feature that depends on them.
+        alone: one feature, everything else as it is.
+        swaps: a table of single changes: what, films, mean change, middle 90 %, share of films lowered.
+    """
+
+    stated_loss: float
+    together: Sequence[Sweep]
+    alone: Sequence[Sweep]
+    swaps: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Where the model is good and what it lives on; None or empty where nobody has measured it.
+
+    Attributes:
+        reliability: by split.
+        slices: AUC by kind of film.
+        decades: AUC by decade, in the random part: the newest films are of one decade.
+        ablation: AUC lost when the model does without a family of features.
+        dependence: how the probability follows the women in a cast.
+    """
+
+    reliability: Mapping[str, Sequence[Reliability]] = field(default_factory=dict)
     slices: RangeChart | None = None
+    decades: RangeChart | None = None
     ablation: ChangeChart | None = None
+    dependence: Dependence | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether `make evaluate` has nothing to add."""
+        return bool(self.reliability) and None not in (self.slices, self.decades, self.ablation, self.dependence)
 
 
 @dataclass(frozen=True)
@@ -93,7 +134,6 @@ class ModelReport:
     version: str
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
-    reliability: Sequence[Reliability] = ()
     history: Sequence[Version] = ()
     problems: Sequence[str] = ()
 
@@ -101,9 +141,8 @@ class ModelReport:
 class ModelReports:
     """Asks MLflow once per champion, and for the history at most once a minute."""
 
-    def __init__(self, tracking_uri: str, database: Database) -> None:
+    def __init__(self, tracking_uri: str) -> None:
         self._tracking_uri = tracking_uri
-        self._database = database
         self._lock = threading.Lock()
         self._report: ModelReport | None = None
         self._asked_at = float("-inf")
@@ -121,7 +160,7 @@ class ModelReports:
                 problems: list[str] = []
                 history = self._try(problems, "history", self._read_history) or report.history
                 diagnosis = report.diagnosis
-                if diagnosis.ablation is None:  # somebody may have run `make evaluate` by now
+                if not diagnosis.is_complete:  # somebody may have run `make evaluate` by now
                     diagnosis = self._try(problems, "diagnosis", lambda: self._diagnose(champion, report.evaluation))
                 report = self._report = replace(
                     report, diagnosis=diagnosis or report.diagnosis, history=history, problems=problems
@@ -133,12 +172,11 @@ class ModelReports:
         problems: list[str] = []
         run_id = champion.version.run_id
         evaluation = self._try(problems, "evaluation", lambda: self._read_evaluation(run_id)) or {}
-        diagnosis, reliability = Diagnosis(), ()
+        diagnosis = Diagnosis()
         if evaluation:
             diagnosis = self._try(problems, "diagnosis", lambda: self._diagnose(champion, evaluation)) or diagnosis
-            reliability = self._try(problems, "reliability", lambda: self._judge(run_id, evaluation)) or ()
         history = self._try(problems, "history", self._read_history) or ()
-        return ModelReport(champion.version.version, evaluation, diagnosis, reliability, history, problems)
+        return ModelReport(champion.version.version, evaluation, diagnosis, history, problems)
 
     def _try(self, problems: list[str], what: str, read: Any) -> Any:
         try:
@@ -165,10 +203,20 @@ class ModelReports:
 
     def _diagnose(self, champion: Champion, evaluation: Mapping[str, Any]) -> Diagnosis:
         """From the champion's own run, and what that lacks from the newest `make evaluate` on the same data."""
-        if "ablation" not in evaluation:
-            run_id = self._find_evaluation(champion)
-            evaluation = {**(self._read_evaluation(run_id) if run_id else {}), **evaluation}
-        return make_diagnosis(evaluation)
+        diagnosis = make_diagnosis(evaluation)
+        if diagnosis.is_complete:
+            return diagnosis
+        run_id = self._find_evaluation(champion)
+        if run_id is None:
+            return diagnosis
+        full = make_diagnosis(self._read_evaluation(run_id))
+        return Diagnosis(
+            diagnosis.reliability or full.reliability,
+            diagnosis.slices or full.slices,
+            diagnosis.decades or full.decades,
+            diagnosis.ablation or full.ablation,
+            diagnosis.dependence or full.dependence,
+        )
 
     def _find_evaluation(self, champion: Champion) -> str | None:
         """The run of the newest full evaluation of the champion's features on the champion's films."""
@@ -182,24 +230,6 @@ class ModelReports:
             max_results=1,
         )
         return found[0].info.run_id if found else None
-
-    def _judge(self, run_id: str, evaluation: Mapping[str, Any]) -> list[Reliability]:
-        """Let the evaluated model, which was fitted without the newest films, score those films once more."""
-        from common.scoring import Scorer
-
-        test_from = date.fromisoformat(str(evaluation["time"]["films"]["test_from"]))
-        with tempfile.TemporaryDirectory() as folder:
-            scorer = Scorer.load(Path(self._client().download_artifacts(run_id, "evaluated_model", folder)))
-        rows = read_features(
-            self._database,
-            scorer.feature_names,
-            condition=f"labels.event_timestamp >= '{test_from}T00:00:00Z'",
-            limit=MAX_FILMS,
-        )
-        if not rows:
-            return []
-        probabilities = scorer.probabilities(scorer.encode(rows))[:, 3].tolist()
-        return bin_reliability(probabilities, [row["bechdel_rating"] == 3 for row in rows])
 
     def _read_history(self) -> list[Version]:
         client = self._client()
@@ -219,47 +249,99 @@ class ModelReports:
 
 
 def make_diagnosis(evaluation: Mapping[str, Any]) -> Diagnosis:
-    """The figures of the newest films as charts."""
-    groups = {
-        SLICES.get(kind, kind): [
-            Share(
-                LANGUAGES.get(name, name) if kind == "language" else name,
-                figures["auc"],
-                low=figures["intervals"]["auc"][0],
-                high=figures["intervals"]["auc"][1],
-                count=figures["films"],
-            )
-            for name, figures in groups.items()
-        ]
-        for kind, groups in (evaluation.get("slices") or {}).items()
-    }
+    """An evaluation's figures as charts."""
     lost = {family: float(figures["auc_lost"]) for family, figures in (evaluation.get("ablation") or {}).items()}
+    reliability = {split: _read_reliability(evaluation.get(split) or {}) for split in SPLITS}
     return Diagnosis(
-        slices=draw_ranges(groups, reference=evaluation["time"]["rating_3"]["auc"]) if groups else None,
+        reliability=reliability if all(reliability.values()) else {},
+        slices=_draw_slices(evaluation, "time", evaluation.get("slices") or {}),
+        decades=_draw_slices(
+            evaluation, "random", {"decade": (evaluation.get("slices_random") or {}).get("decade", {})}
+        ),
         ablation=draw_changes(lost) if lost else None,
+        dependence=_read_dependence(evaluation) if "partial_dependence" in evaluation else None,
     )
 
 
-def bin_reliability(probabilities: Sequence[float], passes: Sequence[bool]) -> list[Reliability]:
-    """Ten bins of equal width; empty ones are left out."""
-    bins: dict[int, list[tuple[float, bool]]] = {}
-    for probability, outcome in zip(probabilities, passes, strict=True):
-        bins.setdefault(min(int(probability * BINS), BINS - 1), []).append((probability, outcome))
-    found = []
-    for _, pairs in sorted(bins.items()):
-        count = len(pairs)
-        observed = sum(outcome for _, outcome in pairs) / count
-        low, high = wilson(observed, count)
-        found.append(Reliability(sum(p for p, _ in pairs) / count, observed, low, high, count))
-    return found
+def _draw_slices(
+    evaluation: Mapping[str, Any], split: str, slices: Mapping[str, Mapping[str, Any]]
+) -> RangeChart | None:
+    """AUC by kind of film beside that of all films of the split; a kind of which all films are says nothing."""
+    groups = {
+        SLICES.get(kind, kind): [_as_share(kind, name, figures) for name, figures in groups.items()]
+        for kind, groups in slices.items()
+        if len(groups) > 1
+    }
+    return draw_ranges(groups, reference=evaluation[split]["rating_3"]["auc"]) if groups else None
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """95 % interval of a share; it stays inside 0 to 1 also for few films."""
-    spread = Z * Z / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z * ((share * (1 - share) + spread / 4) / count) ** 0.5 / (1 + spread)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+def _as_share(kind: str, name: str, figures: Mapping[str, Any]) -> Share:
+    low, high = figures["intervals"]["auc"]
+    shown = LANGUAGES.get(name, name) if kind == "language" else name
+    return Share(shown, figures["auc"], low=low, high=high, count=figures["films"])
+
+
+def _read_reliability(split: Mapping[str, Any]) -> list[Reliability]:
+    """Empty for an evaluation of before it was kept."""
+    bins = (split.get("rating_3") or {}).get("reliability") or []
+    return [Reliability(one["predicted"], one["observed"], *_ends(one["interval"]), one["films"]) for one in bins]
+
+
+def _ends(interval: Sequence[float]) -> tuple[float, float]:
+    low, high = interval
+    return low, high
+
+
+def _read_dependence(evaluation: Mapping[str, Any]) -> Dependence:
+    curves = evaluation["partial_dependence"]
+    return Dependence(
+        stated_loss=curves["stated_loss"],
+        together=[_read_sweep(sweep) for sweep in curves["together"]],
+        alone=[_read_sweep(sweep) for sweep in curves["alone"] if len(sweep["points"]) > 1],
+        swaps=[
+            [
+                swap["change"],
+                str(swap["films"]),
+                _points(swap["mean"]),
+                f"{_points(swap['low'])} to {_points(swap['high'])}",
+                _percent(swap["lowered_share"]),
+            ]
+            for swap in evaluation.get("billing") or ()
+        ],
+    )
+
+
+def _read_sweep(sweep: Mapping[str, Any]) -> Sweep:
+    points = sweep["points"]
+    has_places = all(point["value"] is not None for point in points)
+    steps = [
+        Step(float(point["value"] if has_places else number), point["label"], point["probability"])
+        for number, point in enumerate(points)
+    ]
+    return Sweep(
+        name=sweep["name"],
+        description=sweep["description"],
+        films=sweep["films"],
+        curve=draw_steps(steps, says=[f"{step.label}: {_percent(step.value)}" for step in steps]),
+        rows=[
+            [
+                point["label"],
+                _percent(point["probability"]),
+                "" if point["change"] is None else _points(point["change"]),
+                "" if point["lowered_share"] is None else _percent(point["lowered_share"]),
+            ]
+            for point in points
+        ],
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+
+
+def _points(change: float) -> str:
+    """A change of a probability in percentage points."""
+    return f"{100 * change:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _say_periods(tag: str) -> str:

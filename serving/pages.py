@@ -108,7 +108,7 @@ def _make_parts(state: BlueprintSetupState) -> None:
     parts: Services = state.app.extensions["bechdel"]
     state.app.extensions["bechdel_pages"] = PageParts(
         similar=SimilarFilms(parts.database),
-        reports=ModelReports(parts.settings.tracking_uri, parts.database),
+        reports=ModelReports(parts.settings.tracking_uri),
         platform=PlatformState(parts.database),
         trends=Trends(parts.database),
         details=Recent(REMEMBER_SECONDS, REMEMBER_FILMS),

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from serving.champion import Champion
 from serving.films import Film
-from serving.model_report import ModelReport, Version, bin_reliability, make_diagnosis
+from serving.model_report import ModelReport, Version, make_diagnosis
 from serving.services import Services
 from tests import serving_parts
 from tests.serving_parts import FEATURES, FILMS, VALUES, Platform
@@ -39,6 +39,48 @@ DETAILS = {
     "countries": ["United States of America"],
     "cast_members": CAST,
     "crew_members": [{"job": "Director", "name": "Jennifer L."}, {"job": "Director", "name": "Chris B."}],
+}
+
+
+RELIABILITY = [
+    {
+        "predicted": (number + 0.5) / 10,
+        "observed": number / 9,
+        "interval": [number / 12, number / 12 + 0.2],
+        "films": 20,
+    }
+    for number in range(10)
+]
+
+
+def make_sweep(name: str, *labels: str) -> dict[str, Any]:
+    """Steps of which each adds ten points."""
+    points = [
+        {
+            "label": label,
+            "value": float(label) if label.isdigit() else None,
+            "probability": 0.3 + 0.1 * number,
+            "change": 0.1 if number else None,
+            "lowered_share": 0.004 if number else None,
+        }
+        for number, label in enumerate(labels)
+    ]
+    return {"name": name, "description": f"Each step sets the {name}.", "films": 250, "points": points}
+
+
+WOMEN_IN_CASTS = {
+    "partial_dependence": {
+        "stated_loss": 0.001,
+        "together": [
+            make_sweep("women among the first 5", *"012345"),
+            make_sweep("place of the only woman at the top", "none", *"54321"),
+            make_sweep("share of women in the whole cast", *"012345"),
+        ],
+        "alone": [make_sweep("cast_first_female_rank", "1", "2", "40"), make_sweep("never_moves", "1")],
+    },
+    "billing": [
+        {"change": "a man becomes a woman", "films": 9, "mean": 0.1, "low": -0.01, "high": 0.2, "lowered_share": 0.0}
+    ],
 }
 
 
@@ -93,22 +135,28 @@ class FakeReports:
         metrics = dict.fromkeys(("auc", "brier", "ece", "accuracy"), 0.8)
         cell = {**metrics, "intervals": {name: [0.7, 0.9] for name in metrics}, "base_rate": 0.5}
         split = {
-            "rating_3": {**cell, "baselines": {"always_pass": cell}},
+            "rating_3": {**cell, "baselines": {"always_pass": cell}, "reliability": RELIABILITY},
             "abstention": {"abstained_share": 0.2, "accuracy_outside": 0.85},
             "films": {"test": 1500, "test_from": "2012-01-01", "test_until": "2020-01-01"},
         }
         slices = {
             "genre": {"drama": {**cell, "films": 700}, "war": {**cell, "films": 31}},
-            "language": {"en": {**cell, "films": 900}},
+            "language": {"en": {**cell, "films": 900}, "xx": {**cell, "films": 50}},
         }
+        decades = {"decade": {"1990s": {**cell, "films": 300}, "2000s": {**cell, "films": 600}}}
         ablation = {"cast": {"auc_lost": 0.04}, "crew": {"auc_lost": -0.001}}
-        evaluation = {"time": split, "random": split, "slices": slices, "ablation": ablation}
-        likely = [step / 200 for step in range(200)]
+        evaluation = {
+            "time": split,
+            "random": split,
+            "slices": slices,
+            "slices_random": decades,
+            "ablation": ablation,
+            **WOMEN_IN_CASTS,
+        }
         return ModelReport(
             champion.version.version,
             evaluation,
             make_diagnosis(evaluation),
-            bin_reliability(likely, [step % 7 > 2 for step in range(200)]),
             [Version("3", datetime(2026, 1, 1, tzinfo=UTC), True, "There was no champion.", "4", "")],
         )
 
@@ -118,7 +166,7 @@ def _film(film: Film) -> dict[str, Any]:
         "movie_id": film.tmdb_id,
         "title": film.title,
         "year": film.year,
-        "poster_path": None,
+        "poster_path": f"/{film.tmdb_id}.jpg",
         "is_synthetic": film.is_synthetic,
         "bechdel_rating": film.rating,
     }

@@ -17,7 +17,7 @@ from feast import FeatureStore
 
 from common.settings import ROOT, Settings
 from training.dataset import Dataset, load_dataset, load_labels, open_feature_store
-from training.diagnostics import Judged, report_slices
+from training.diagnostics import report_both_slices
 from training.evaluation import Evaluation, evaluate_split, format_report, read_report, write_report
 from training.model import fit_scorer
 from training.parameters import ANYTIME_FEATURE_SERVICE, REFERENCE_FEATURE_SERVICE, Parameters
@@ -130,7 +130,7 @@ def train(settings: Settings, arguments: argparse.Namespace) -> int:
     dataset = data.dataset
     evaluations, report = measure(data, parameters, watch)
     with watch.step("slices"):
-        report["slices"] = report_slices(Judged.of(evaluations["time"]))
+        report |= report_both_slices(evaluations)
     write_report(report, arguments.report)
     with watch.step(f"fit the model that serves, on all {len(dataset.frame)} films"):
         fit = fit_scorer(

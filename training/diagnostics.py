@@ -91,6 +91,14 @@ def report_slices(judged: Judged) -> dict[str, Any]:
     return report
 
 
+def report_both_slices(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """Slices of the newest films, and of the random part, in which there are many decades."""
+    return {
+        "slices": report_slices(Judged.of(evaluations["time"])),
+        "slices_random": report_slices(Judged.of(evaluations["random"])),
+    }
+
+
 def report_importance(judged: Judged) -> dict[str, Any]:
     """Gain while growing and mean absolute contribution on the reported films, by feature and family."""
     booster = judged.evaluation.fit.scorer.boosters[-1]
@@ -225,7 +233,6 @@ def _cut(value: Any) -> Any:
 
 Diagnosis = Callable[[Judged], Any]
 LIGHT_DIAGNOSES: Sequence[tuple[str, Diagnosis]] = (
-    ("slices", report_slices),
     ("importance", report_importance),
     ("noise", report_noise),
     ("mistakes", report_mistakes),

@@ -14,7 +14,7 @@ from common.errors import ModelNotReadyError
 from common.scoring import Scorer
 from training.baselines import predict_always_pass, predict_logistic_regression, predict_reference_forest
 from training.dataset import Dataset, to_rows
-from training.metrics import METRICS, Measured, ece_by_chance, measure
+from training.metrics import METRICS, Bin, Measured, bin_reliability, ece_by_chance, measure
 from training.model import Fit, fit_scorer
 from training.parameters import Parameters
 from training.split import Split
@@ -97,6 +97,7 @@ def _report_target(
             "interval": [round(by_chance.low, 5), round(by_chance.high, 5)],
         },
         "base_rate": float(passes.mean()),
+        "reliability": [_bin_as_json(found) for found in bin_reliability(passes, ours)],
         "baselines": {name: as_json(measure(passes, scores)) for name, scores in baselines.items()},
     }
 
@@ -106,6 +107,15 @@ def as_json(measured: Mapping[str, Measured]) -> dict[str, Any]:
     return {
         **{name: round(metric.value, 5) for name, metric in measured.items()},
         "intervals": {name: [round(metric.low, 5), round(metric.high, 5)] for name, metric in measured.items()},
+    }
+
+
+def _bin_as_json(found: Bin) -> dict[str, Any]:
+    return {
+        "predicted": round(found.predicted, 5),
+        "observed": round(found.observed, 5),
+        "interval": [round(found.low, 5), round(found.high, 5)],
+        "films": found.films,
     }
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from training.dataset import to_rows
 from training.diagnostics import Judged
-from training.metrics import ECE_BINS
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -37,36 +36,76 @@ _STYLE: Any = {
     "legend.frameon": False,
 }
 _SHOWN_FEATURES = 18
+_LABEL_ROOM = 25  # letters under a panel
 
 
 @contextmanager
 def _drawing(width: float, height: float) -> Iterator[tuple[Axes, list[str]]]:
     """Gives an empty plot and the list into which its SVG goes at the end."""
+    with _drawing_panels(width, height) as (panels, drawn):
+        yield panels[0], drawn
+
+
+@contextmanager
+def _drawing_panels(
+    width: float, height: float, *, rows: int = 1, columns: int = 1
+) -> Iterator[tuple[Sequence[Axes], list[str]]]:
     drawn: list[str] = []
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure.subplots(), drawn
+        yield figure.subplots(rows, columns, squeeze=False).ravel().tolist(), drawn
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     drawn.append(text[text.index("<svg") :].replace(_INK, "currentColor"))
 
 
-def draw_reliability(judged: Mapping[str, Judged]) -> str:
-    """How often films pass for each predicted probability, by split."""
+def draw_reliability(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """How often films pass for each predicted probability, by split.
+
+    Args:
+        splits: the bins of the report by the split's name.
+    """
     with _drawing(5.2, 4.2) as (axes, drawn):
         axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":")
-        for colour, (name, part) in zip(_COLOURS, judged.items(), strict=False):
-            bins = np.clip((part.probabilities * ECE_BINS).astype(int), 0, ECE_BINS - 1)
-            used = np.flatnonzero(np.bincount(bins, minlength=ECE_BINS) >= 10)
-            said = [part.probabilities[bins == number].mean() for number in used]
-            happened = np.array([part.passes[bins == number].mean() for number in used])
-            counts = np.array([(bins == number).sum() for number in used])
-            error = 1.96 * np.sqrt(happened * (1 - happened) / counts)
-            axes.errorbar(said, happened, yerr=error, marker="o", capsize=2, color=colour, label=f"{name} split")
+        for colour, (name, bins) in zip(_COLOURS, splits.items(), strict=False):
+            happened = np.array([found["observed"] for found in bins])
+            error = np.abs(np.array([found["interval"] for found in bins]).T - happened)
+            axes.errorbar(
+                [found["predicted"] for found in bins], happened,
+                yerr=error, marker="o", capsize=2, color=colour, label=f"{name} split",
+            )  # fmt: skip
         axes.set(xlabel="predicted probability of passing", ylabel="share that passes", xlim=(0, 1), ylim=(0, 1))
         axes.legend()
     return drawn[0]
+
+
+def draw_dependence(sweeps: Sequence[Mapping[str, Any]]) -> str:
+    """Mean probability over what is swept, one panel each, all on the same scale.
+
+    Args:
+        sweeps: of the report's `partial_dependence`; steps without a number stand at even distances.
+    """
+    columns = min(len(sweeps), 3) or 1
+    rows = -(-len(sweeps) // columns) or 1
+    with _drawing_panels(8.6, 2.9 * rows, rows=rows, columns=columns) as (panels, drawn):
+        for axes, sweep in zip(panels, sweeps, strict=False):
+            _draw_sweep(axes, sweep)
+        for unused in panels[len(sweeps) :]:
+            unused.set_axis_off()
+    return drawn[0]
+
+
+def _draw_sweep(axes: Axes, sweep: Mapping[str, Any]) -> None:
+    points = sweep["points"]
+    values = [point["value"] for point in points]
+    is_ordered = None not in values
+    across = values if is_ordered else list(range(len(points)))
+    axes.plot(across, [point["probability"] for point in points], marker="o", markersize=4, color=_COLOURS[0])
+    if not is_ordered or sum(len(point["label"]) for point in points) <= _LABEL_ROOM:
+        axes.set_xticks(across, [point["label"] for point in points])
+    axes.set(ylim=(0, 1), ylabel="mean probability")
+    axes.set_xlabel(sweep["name"], fontsize=8.5)
 
 
 def draw_roc(curves: Mapping[str, tuple[Bools, Floats]]) -> str:

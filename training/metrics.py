@@ -12,6 +12,7 @@ METRICS = ("auc", "average_precision", "brier", "ece", "accuracy")
 ECE_BINS = 10
 BOOTSTRAP_SAMPLES = 500
 _SEED = 11
+_Z = 1.96  # of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,41 @@ def ece_by_chance(probabilities: Floats) -> Measured:
     gaps = np.stack([np.abs(errors[:, bins == number].sum(axis=1)) for number in range(ECE_BINS)])
     drawn = gaps.sum(axis=0) / len(probabilities)
     return Measured(float(drawn.mean()), *(float(end) for end in np.percentile(drawn, [2.5, 97.5])))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Films to which about the same probability was given, and how many of them pass.
+
+    Attributes:
+        predicted: mean probability.
+        observed: share that passes, with its 95 % interval (Wilson 1927).
+    """
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+    films: int
+
+
+def bin_reliability(passes: Bools, probabilities: Floats) -> list[Bin]:
+    """The bins behind `ece`, in rising order; empty ones are left out."""
+    bins = np.clip((probabilities * ECE_BINS).astype(int), 0, ECE_BINS - 1)
+    found = []
+    for number in np.unique(bins):
+        inside = bins == number
+        count, observed = int(inside.sum()), float(passes[inside].mean())
+        found.append(Bin(float(probabilities[inside].mean()), observed, *_wilson(observed, count), count))
+    return found
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share; it stays inside 0 to 1 also for few films."""
+    spread = _Z * _Z / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z * ((share * (1 - share) + spread / 4) / count) ** 0.5 / (1 + spread)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def _resample(n_films: int) -> Floats:

@@ -17,7 +17,9 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-
 th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.5rem; text-align: right; vertical-align: top; }
 th:first-child, td:first-child, .words td, .words th { text-align: left; }
 tr.ours { background: var(--soft); font-weight: 600; }
-.scroll { overflow-x: auto; } .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); }
+.scroll { overflow-x: auto; }
+.pair { display: grid; gap: 0 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
+summary, p { overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; } small { opacity: 0.75; }
 """
 
@@ -39,13 +41,16 @@ def render_page(report: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         *_metrics(report),
         _anytime(report.get("anytime")),
         "<h2>Can the probabilities be believed?</h2><div class=pair>"
-        f"{pictures['reliability']}<div>{_band(report)}</div></div>",
+        f"{pictures['reliability']}<div>{_band(report)}</div></div>{_reliability(report)}",
         f"<h2>Ranks: newest films, rating 3</h2><div class=pair>{pictures['roc']}"
         f"{pictures['precision_recall']}</div>",
-        f"<h2>Kinds of films</h2><p>Newest films, rating 3.</p>{pictures['slices']}",
+        f"<h2>Kinds of films</h2><p>Newest films, rating 3.</p>{pictures['slices']}"
+        + _slices("The newest films", report["slices"])
+        + _slices("The random part, which holds every decade", report["slices_random"]),
         f"<h2>What it goes by</h2>{pictures['contributions']}<p>Share of each family: mean size of its contributions "
         f"in log-odds; what the AUC loses when the family is left out.</p>{_families(report)}",
         f"<h3>Gain while growing</h3>{pictures['gain']}",
+        _dependence(report["partial_dependence"], pictures),
         _billing(report.get("billing")),
         "<h2>More films, less noise</h2>"
         f"<div class=pair>{pictures['learning_curve']}<div>{_noise(report)}</div></div>"
@@ -103,6 +108,24 @@ def _band(report: Mapping[str, Any]) -> str:
     return _table(head, rows)
 
 
+def _reliability(report: Mapping[str, Any]) -> str:
+    """The diagram's numbers, one table for each split."""
+    names = {"time": "newest films", "random": "random split"}
+    tables = [
+        _table(
+            (f"predicted, {name}", "passes", "95 % interval", "films"),
+            map(_bin, report[split]["rating_3"]["reliability"]),
+        )
+        for split, name in names.items()
+    ]
+    return f"<details><summary>The numbers</summary><div class=pair>{''.join(tables)}</div></details>"
+
+
+def _bin(found: Mapping[str, Any]) -> list[str]:
+    low, high = found["interval"]
+    return [f"{found['predicted']:.3f}", f"{found['observed']:.3f}", f"{low:.3f} to {high:.3f}", str(found["films"])]
+
+
 def _anytime(anytime: Mapping[str, Any] | None) -> str:
     if not anytime:
         return ""
@@ -123,6 +146,16 @@ def _difference(gained: Mapping[str, Any]) -> str:
     return f"{gained['value']:+.3f} <small>[{low:+.3f}, {high:+.3f}]</small>"
 
 
+def _slices(title: str, slices: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every metric of every kind of film."""
+    rows = [
+        [escape(f"{kind.replace('_', ' ')}: {name}"), str(cell["films"]), f"{cell['base_rate']:.3f}",
+         *(_measured(cell, metric) for metric in METRICS)]
+        for kind, cells in slices.items() for name, cell in cells.items()
+    ]  # fmt: skip
+    return f"<details><summary>{title}</summary>{_table(('kind', 'films', 'pass', *METRICS), rows)}</details>"
+
+
 def _families(report: Mapping[str, Any]) -> str:
     ablation = report["ablation"]
     rows = [
@@ -134,6 +167,36 @@ def _families(report: Mapping[str, Any]) -> str:
     return _table(("family", "features", "mean contribution", "gain", "AUC lost without"), rows)
 
 
+def _dependence(dependence: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+    """Partial dependence curves, each with its table."""
+    together, alone = dependence["together"], dependence["alone"]
+    films = f"of {together[0]['films']} of the newest films " if together else ""
+    return (
+        "<h2>Women at the top of the billing: partial dependence</h2>"
+        f"<p>The mean probability {films}while women are put into their casts. The films themselves are "
+        "changed and all their features are computed anew, so features that depend on each other move together. "
+        "Stated, and asserted by a test: a woman more at the top, or higher up, lowers the mean by no more than "
+        f"{dependence['stated_loss']:g}.</p>{pictures['dependence_together']}{''.join(map(_sweep, together))}"
+        "<h3>One feature alone</h3><p>The strongest numbers, each set to the same value in all of the newest films, "
+        "while every other feature stays as it is. That is how the model reads the feature, also where no film could "
+        f"be like that.</p>{pictures['dependence_alone']}{''.join(map(_sweep, alone))}"
+    )
+
+
+def _sweep(sweep: Mapping[str, Any]) -> str:
+    rows = [
+        [escape(point["label"]), f"{point['probability']:.3f}",
+         "" if point["change"] is None else f"{point['change']:+.3f}",
+         "" if point["lowered_share"] is None else f"{point['lowered_share']:.1%}"]
+        for point in sweep["points"]
+    ]  # fmt: skip
+    head = (escape(sweep["name"]), "mean probability", "change from the row above", "films lowered")
+    return (
+        f"<details><summary>{escape(sweep['name'])}, {sweep['films']} films</summary>"
+        f"<p>{escape(sweep['description'])}</p>{_table(head, rows)}</details>"
+    )
+
+
 def _billing(billing: Sequence[Mapping[str, Any]] | None) -> str:
     if not billing:
         return ""
@@ -142,9 +205,8 @@ def _billing(billing: Sequence[Mapping[str, Any]] | None) -> str:
          f"{effect['low']:+.3f} to {effect['high']:+.3f}", f"{effect['lowered_share']:.1%}"]
         for effect in billing
     ]  # fmt: skip
-    return (
-        "<h2>Women at the top of the billing</h2><p>The film is changed and all its features are computed anew.</p>"
-        + _table(("change", "films", "mean change of the probability", "middle 90 %", "films lowered"), rows)
+    return "<h3>One man becomes a woman</h3><p>Each film as it is, with one change.</p>" + _table(
+        ("change", "films", "mean change of the probability", "middle 90 %", "films lowered"), rows
     )
 
 

@@ -1,7 +1,7 @@
 """The full evaluation: numbers, explanations, pictures, page, and a run in MLflow that holds them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from training.baselines import predict_logistic_regression, predict_reference_fo
 from training.billing import measure_billing
 from training.commands import Data, Stopwatch, load_data, load_service, measure
 from training.dataset import Dataset
-from training.diagnostics import LIGHT_DIAGNOSES, Judged, report_refits
+from training.dependence import report_dependence
+from training.diagnostics import LIGHT_DIAGNOSES, Judged, report_both_slices, report_refits
 from training.evaluation import TARGETS, Evaluation, evaluate_split, score_frame, write_report
 from training.figures import (
     draw_bars,
     draw_contributions,
+    draw_dependence,
     draw_learning_curve,
     draw_precision_recall,
     draw_reliability,
@@ -37,9 +39,9 @@ def write_full_report(settings: Settings, feature_service: str, report_file: Pat
     parameters = Parameters()
     data = load_data(settings, feature_service, watch)
     evaluations, report = measure(data, parameters, watch)
-    judged = {name: Judged.of(evaluation) for name, evaluation in evaluations.items()}
-    newest = judged["time"]
+    newest = Judged.of(evaluations["time"])
     with watch.step("slices, importance, noise, mistakes"):
+        report |= report_both_slices(evaluations)
         report |= {name: diagnose(newest) for name, diagnose in LIGHT_DIAGNOSES}
     with watch.step("ablation and learning curve"):
         report |= report_refits(newest, data.dataset.features, parameters)
@@ -47,14 +49,17 @@ def write_full_report(settings: Settings, feature_service: str, report_file: Pat
         movie_ids = newest.films["movie_id"].tolist()
         effects = measure_billing(settings.database_url, newest.evaluation.fit.scorer, movie_ids)
         report["billing"] = [asdict(effect) for effect in effects]
+    with watch.step("partial dependence"):
+        report["partial_dependence"] = report_dependence(newest, settings.database_url)
     if feature_service == FEATURE_SERVICE:
         anytime = report_anytime(data, evaluations, parameters, watch)
         report |= {"anytime": anytime} if anytime else {}
     with watch.step("pictures and page"):
         write_report(report, report_file)
+        pictures = draw_everything(report, newest, data)
         page = report_file.with_suffix(".html")
-        page.write_text(render_page(report, draw_everything(report, judged, data)), encoding="utf-8")
-    log_to_mlflow(settings, report, [report_file, page])
+        page.write_text(render_page(report, pictures), encoding="utf-8")
+    log_to_mlflow(settings, report, [report_file, page], pictures)
     print(f"The report as a page: {page}")
 
 
@@ -91,9 +96,8 @@ def _beside(evaluation: Evaluation, dataset: Dataset, data: Data, parameters: Pa
     return other.report
 
 
-def draw_everything(report: Mapping[str, Any], judged: Mapping[str, Judged], data: Data) -> dict[str, str]:
+def draw_everything(report: Mapping[str, Any], newest: Judged, data: Data) -> dict[str, str]:
     """Every picture of the page by name."""
-    newest = judged["time"]
     split = newest.evaluation.split
     learned = split.development["bechdel_rating"].to_numpy() == max(TARGETS.values())
     curves = {
@@ -104,17 +108,25 @@ def draw_everything(report: Mapping[str, Any], judged: Mapping[str, Judged], dat
     gains = {name: facts["gain_share"] for name, facts in report["importance"]["by_feature"].items()}
     strongest = dict(sorted(gains.items(), key=lambda item: -item[1])[:_SHOWN_GAINS])
     return {
-        "reliability": draw_reliability(judged),
+        "reliability": draw_reliability(
+            {name: report[name]["rating_3"]["reliability"] for name in ("time", "random")}
+        ),
         "roc": draw_roc(curves),
         "precision_recall": draw_precision_recall(curves),
         "slices": draw_slices(report["slices"]),
         "contributions": draw_contributions(newest),
         "gain": draw_bars(strongest, label="share of the gain"),
+        **{
+            f"dependence_{kind}": draw_dependence(report["partial_dependence"][kind])
+            for kind in ("together", "alone")
+        },
         "learning_curve": draw_learning_curve(report["learning_curve"], report["noise"]["auc_of_truth"]),
     }
 
 
-def log_to_mlflow(settings: Settings, report: Mapping[str, Any], files: list[Path]) -> None:
+def log_to_mlflow(
+    settings: Settings, report: Mapping[str, Any], files: Sequence[Path], pictures: Mapping[str, str]
+) -> None:
     """Keep the report as a run of its own; a missing MLflow costs the run, not the report."""
     import mlflow
 
@@ -136,3 +148,5 @@ def log_to_mlflow(settings: Settings, report: Mapping[str, Any], files: list[Pat
         mlflow.log_metrics(flatten_metrics(report))
         for file in files:
             mlflow.log_artifact(str(file))
+        for name, picture in pictures.items():
+            mlflow.log_text(picture, f"pictures/{name}.svg")

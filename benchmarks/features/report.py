@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,41 +78,15 @@ def write_json(results: Results, path: Path = NUMBERS, *, quick: bool) -> None:
 
 
 def as_markdown(results: Results) -> str:
+    """The page for readers."""
     lines = [
         "# Feature stores, measured",
         "",
         f"Written by `make bench-features` on {datetime.now(UTC):%Y-%m-%d}; everything in one run on one machine.",
         "",
-        "## Point-in-time join",
+        *_describe_joins(results.joins),
         "",
-        "Two views, twelve features, zipf-distributed keys, three feature rows per label; from an SQL entity frame",
-        "to a pandas frame, best of three runs (Feast's store: one). The memory is the growth of our process, the",
-        "temporary files are PostgreSQL's. What the exponents mean stands in",
-        "[decision 0030](../decisions/0030-point-in-time-join.md). Feast's own store is not run at a million labels,",
-        f"which it does not finish, nor at exponent {HEAVY_ZIPF_EXPONENT}, with 70 times as many pairs to sort.",
-        "",
-        "| labels | feature rows | zipf exponent | | seconds | memory, MB | temporary files, MB |",
-        "| ---: | ---: | ---: | --- | ---: | ---: | ---: |",
-        *(
-            f"| {join.rows:,} | {join.rows * join.versions * 2:,} | {join.zipf_exponent} | {NAMES[join.engine]} "
-            f"| {join.seconds:.2f} | {join.memory_mb:.0f} | {join.temporary_mb:.0f} |"
-            for join in sorted(results.joins, key=_place)
-        ),
-        "",
-        "![Seconds by number of labels](features.png)",
-        "",
-        "## Materialization",
-        "",
-        "From a table into an empty online table, six features a key, best of two runs. The memory is the growth at",
-        "its peak: of our process, and of what PostgreSQL's processes hold beside the cache that they share.",
-        "",
-        "| | keys | keys per second | our memory, MB | PostgreSQL's, MB |",
-        "| --- | ---: | ---: | ---: | ---: |",
-        *(
-            f"| {NAMES[result.engine]} | {result.keys:,} | {result.keys_per_second:,.0f} | {result.memory_mb:.0f} "
-            f"| {'not seen' if result.server_memory_mb is None else format(result.server_memory_mb, '.0f')} |"
-            for result in results.materializations
-        ),
+        *_describe_materializations(results.materializations),
         "",
         "## Online reads",
         "",
@@ -129,6 +104,45 @@ def as_markdown(results: Results) -> str:
             f"records of its people: p50 {p50:.2f} ms, p99 {p99:.2f} ms.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _describe_joins(joins: Sequence[JoinResult]) -> list[str]:
+    return [
+        "## Point-in-time join",
+        "",
+        "Two views, twelve features, zipf-distributed keys, three feature rows per label; from an SQL entity frame",
+        "to a pandas frame, best of three runs (Feast's store: one). The memory is the growth of our process, the",
+        "temporary files are PostgreSQL's. What the exponents mean stands in",
+        "[decision 0030](../decisions/0030-point-in-time-join.md). Feast's own store is not run at a million labels,",
+        f"which it does not finish, nor at exponent {HEAVY_ZIPF_EXPONENT}, with 70 times as many pairs to sort.",
+        "",
+        "| labels | feature rows | zipf exponent | | seconds | memory, MB | temporary files, MB |",
+        "| ---: | ---: | ---: | --- | ---: | ---: | ---: |",
+        *(
+            f"| {join.rows:,} | {join.rows * join.versions * 2:,} | {join.zipf_exponent} | {NAMES[join.engine]} "
+            f"| {join.seconds:.2f} | {join.memory_mb:.0f} | {join.temporary_mb:.0f} |"
+            for join in sorted(joins, key=_place)
+        ),
+        "",
+        "![Seconds by number of labels](features.png)",
+    ]
+
+
+def _describe_materializations(materializations: Sequence[MaterializationResult]) -> list[str]:
+    return [
+        "## Materialization",
+        "",
+        "From a table into an empty online table, six features a key, best of two runs. The memory is the growth at",
+        "its peak: of our process, and of what PostgreSQL's processes hold beside the cache that they share.",
+        "",
+        "| | keys | keys per second | our memory, MB | PostgreSQL's, MB |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {NAMES[result.engine]} | {result.keys:,} | {result.keys_per_second:,.0f} | {result.memory_mb:.0f} "
+            f"| {'not seen' if result.server_memory_mb is None else format(result.server_memory_mb, '.0f')} |"
+            for result in materializations
+        ),
+    ]
 
 
 def _place(join: JoinResult) -> tuple[float, int, bool, str]:

@@ -51,7 +51,7 @@ def test_curve_goes_from_edge_to_edge_around_the_band() -> None:
     curve = draw_curve([0.0, 0.5, 1.0], band=(0.25, 0.75), of="women")
 
     assert curve.summary == "0 women: 0 %; 1 women: 50 %; 2 women: 100 %"
-    assert curve.line == "0.0,100.0 48.0,50.0 96.0,0.0"
+    assert curve.line == "3.0,100.0 49.5,50.0 96.0,0.0"
     assert (curve.zone_top, curve.zone_height) == (25.0, 42.0)
     assert [point.y for point in curve.points] == [88.0, 46.0, 4.0]
 

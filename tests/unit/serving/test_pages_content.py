@@ -122,8 +122,19 @@ def test_model_page_shows_slices_and_ablation(client: FlaskClient) -> None:
     page = client.get("/model").text
 
     assert "For which films is it good?" in page
+    assert page.index("Original language") < page.index("Over all decades, on the random part:") < page.index("1990s")
     assert "without cast" in page
     assert "make evaluate" not in page
+
+
+def test_model_page_shows_reliability_of_both_splits_and_partial_dependence(client: FlaskClient) -> None:
+    page = client.get("/model").text
+
+    assert page.count('class="chart reliability"') == 2
+    assert "Reliability diagram, a random part: 10 groups of films" in page
+    assert "lowers the mean by no more than 0.1 points" in page
+    assert 'aria-label="none: 30.0\N{NO-BREAK SPACE}%; 5: 40.0\N{NO-BREAK SPACE}%;' in page
+    assert '<td class="number">+10.0</td>' in page
 
 
 def test_model_page_without_an_evaluation_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +143,7 @@ def test_model_page_without_an_evaluation_says_what_to_run(monkeypatch: pytest.M
     read = reports.read
     monkeypatch.setattr(reports, "read", lambda champion: replace(read(champion), diagnosis=Diagnosis()))
 
-    assert platform.client.get("/model").text.count("Run: make evaluate") == 2
+    assert platform.client.get("/model").text.count("Run: make evaluate") == 4
 
 
 def test_platform_page_names_a_view_that_is_behind(client: FlaskClient) -> None:

@@ -31,6 +31,18 @@ def test_report_has_the_promised_shape(report: dict, tmp_path: Path) -> None:
                 assert low <= numbers["auc"] <= high
 
 
+def test_reliability_of_both_splits_holds_every_film_and_adds_up_to_the_calibration_error(report: dict) -> None:
+    for split in ("random", "time"):
+        for target in ("rating_3", "rating_2_or_3"):
+            cell = report[split][target]
+            bins = cell["reliability"]
+            films = report[split]["films"]["test"]
+            assert sum(found["films"] for found in bins) == films
+            gaps = sum(found["films"] * abs(found["predicted"] - found["observed"]) for found in bins)
+            assert gaps / films == pytest.approx(cell["ece"], abs=1e-4)
+            assert all(found["interval"][0] <= found["observed"] <= found["interval"][1] for found in bins)
+
+
 def test_model_beats_always_pass_and_a_forest_on_noise(report: dict) -> None:
     cell = report["time"]["rating_3"]
 
