@@ -46,7 +46,7 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
     """Wire the parts together.
 
     Args:
-        workers: processes that share the machine's limits towards TMDB.
+        workers: processes like this one, whose metrics add up and who divide TMDB's limits when they have to.
     """
     export(settings)  # Feast and MLflow read the environment, not .env
     metrics = Metrics(metrics_folder(settings) if workers > 1 else None)
