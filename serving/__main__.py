@@ -50,7 +50,7 @@ def run(settings: Settings, *, workers: int, threads: int) -> None:
     from serving.services import make_tmdb
     from serving.worker import make_app
 
-    make_tmdb(settings, workers)  # a token that cannot be used stops the start here, with one sentence
+    make_tmdb(settings)  # a token that cannot be used stops the start here, with one sentence
     RollingServer(
         partial(make_app, workers=workers),
         host=settings.host,

@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None, *, workers: int = 1, parts: Ser
 
     Args:
         settings: default: read from the environment.
-        workers: processes like this one, which share the limits towards TMDB.
+        workers: processes like this one; see `make_services()`.
         parts: what handlers use; default: made from the settings.
     """
     parts = parts or make_services(settings or load_settings(), workers=workers)

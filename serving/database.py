@@ -40,27 +40,47 @@ class _Watchdog:
     def __init__(self) -> None:
         self._deadlines: dict[int, float] = {}  # by file descriptor
         self._lock = threading.Lock()
-        self._is_started = False
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
         self.bit_at = float("-inf")
 
     @contextmanager
     def watch(self, connection: psycopg.Connection[Row]) -> Iterator[None]:
-        """Give a connection PATIENCE_SECONDS for what is done inside."""
-        descriptor = connection.fileno()
-        with self._lock:
-            self._deadlines[descriptor] = time.monotonic() + PATIENCE_SECONDS
-            if not self._is_started:
-                self._is_started = True
-                threading.Thread(target=self._run, name="database-watchdog", daemon=True).start()
+        """Give a connection PATIENCE_SECONDS for what is done inside, which is to be one question."""
+        descriptor = self.begin(connection)
         try:
             yield
         finally:
-            with self._lock:
-                self._deadlines.pop(descriptor, None)
+            self.end(descriptor)
 
-    def _run(self) -> None:
-        while True:
-            time.sleep(0.5)
+    def begin(self, connection: psycopg.Connection[Row]) -> int:
+        """Watch a connection from now on; returns what to `end()` it with."""
+        descriptor = connection.fileno()
+        with self._lock:
+            self._deadlines[descriptor] = time.monotonic() + PATIENCE_SECONDS
+            if self._thread is None:
+                self._stopped = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._run, args=[self._stopped], name="database-watchdog", daemon=True
+                )
+                self._thread.start()
+        return descriptor
+
+    def end(self, descriptor: int) -> None:
+        """The connection has answered."""
+        with self._lock:
+            self._deadlines.pop(descriptor, None)
+
+    def stop(self) -> None:
+        """Let the thread end; the next watch starts another."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stopped.set()
+        if thread is not None:
+            thread.join()
+
+    def _run(self, stopped: threading.Event) -> None:
+        while not stopped.wait(0.5):
             with self._lock:
                 for descriptor, deadline in self._deadlines.items():
                     if time.monotonic() > deadline:
@@ -92,7 +112,7 @@ class Database:
             DatabaseError: the server is away or too slow.
             FeatureStoreError: a table or view does not exist yet.
         """
-        with self._borrow() as connection:
+        with self._borrow() as connection, self._watchdog.watch(connection):
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
@@ -105,7 +125,7 @@ class Database:
         Raises:
             DatabaseError, FeatureStoreError: as `fetch()`.
         """
-        with self._borrow() as connection:
+        with self._borrow() as connection, self._watchdog.watch(connection):
             return connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()
 
     def plan(self, query: str) -> None:
@@ -122,7 +142,8 @@ class Database:
 
     def _plan(self, connection: psycopg.Connection[Row]) -> None:
         if self._planned_query is not None:
-            connection.execute(self._planned_query, {"keys": bigints([0])}, prepare=True)
+            with self._watchdog.watch(connection):
+                connection.execute(self._planned_query, {"keys": bigints([0])}, prepare=True)
 
     def _configure(self, connection: psycopg.Connection[Row]) -> None:
         """A new connection is ready for requests; where the views are missing, the request will say so."""
@@ -131,26 +152,27 @@ class Database:
 
     @contextmanager
     def rehearse(self) -> Iterator["Rehearsal"]:
-        """A transaction that is rolled back whatever happens.
+        """A transaction that is rolled back whatever happens. Each of its statements has PATIENCE_SECONDS of its own.
 
         Raises:
             DatabaseError, FeatureStoreError: as `fetch()`.
         """
-        with self._borrow() as connection, connection.transaction(force_rollback=True):
-            connection.execute("set local lock_timeout = '2s'")
-            yield Rehearsal(connection)
+        with self._borrow() as connection, ExitStack() as stack:
+            rehearsal = Rehearsal(connection, self._watchdog)
+            stack.callback(self._watchdog.end, connection.fileno())
+            with self._watchdog.watch(connection):
+                stack.enter_context(connection.transaction(force_rollback=True))
+            stack.callback(self._watchdog.begin, connection)  # for the rollback
+            rehearsal.fetch("set local lock_timeout = '2s'")
+            yield rehearsal
 
     @contextmanager
     def _borrow(self) -> Iterator[psycopg.Connection[Row]]:
-        """A connection of the pool that is cut off when it does not answer, with errors as ours."""
+        """A connection of the pool, with errors as ours; nobody waits for a server that has just been silent."""
         if time.monotonic() - self._watchdog.bit_at < PAUSE_SECONDS:
             raise self._silent()
         pool = self._open_pool()
-        with (
-            self._translated(),
-            pool.connection(timeout=WAIT_SECONDS) as connection,
-            self._watchdog.watch(connection),
-        ):
+        with self._translated(), pool.connection(timeout=WAIT_SECONDS) as connection:
             yield connection
 
     def _check_when_idle(self, connection: psycopg.Connection[Row]) -> None:
@@ -184,11 +206,12 @@ class Database:
             raise DatabaseError(f"PostgreSQL at {address(self._url)} refused a query ({reason}).") from error
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and end the thread that watches them."""
         with self._lock:
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
+        self._watchdog.stop()
 
     def _open_pool(self) -> ConnectionPool[psycopg.Connection[Row]]:
         with self._lock:
@@ -216,14 +239,17 @@ def bigints(numbers: Sequence[int]) -> list[Int8]:
 class Rehearsal:
     """Statements on one connection whose transaction is never kept: to ask what would follow from a change."""
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], watchdog: _Watchdog) -> None:
         self._connection = connection
+        self._watchdog = watchdog
 
     def fetch(self, query: str, parameters: Sequence[Any] | None = None) -> list[Row]:
         """As `Database.fetch()`, seeing what was changed before."""
-        cursor = self._connection.execute(query, parameters)
-        return cursor.fetchall() if cursor.description else []
+        with self._watchdog.watch(self._connection):
+            cursor = self._connection.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
 
     def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
         """As `Database.fetch_for_each()`, seeing what was changed before."""
-        return self._connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()
+        with self._watchdog.watch(self._connection):
+            return self._connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()

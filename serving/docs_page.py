@@ -6,14 +6,11 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response
 
+from serving.security import API_DOCS_POLICY, CONTENT_POLICY
+
 logger = logging.getLogger(__name__)
 
 ASSETS = "flask_openapi3_swagger"  # ships Swagger UI's files; its own page has scripts inline, which ours forbids
-# Swagger UI sets styles on elements and draws its icons from data: addresses
-POLICY = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -42,7 +39,7 @@ def add_docs(app: Flask) -> None:
     @docs.get("/docs")
     def page() -> Response:
         response = Response(PAGE, mimetype="text/html")
-        response.headers["Content-Security-Policy"] = POLICY
+        response.headers[CONTENT_POLICY] = API_DOCS_POLICY
         return response
 
     @docs.get("/docs/start.js")

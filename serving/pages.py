@@ -27,6 +27,7 @@ from serving.platform_state import KEPT_SECONDS, Console, PlatformState, list_co
 from serving.problems import INVALID, Kind, describe_validation_errors, make_problem, problem_of, problem_response
 from serving.recent import Recent
 from serving.schemas import ByTitle, ByTmdbId, MovieAnswer, PredictionAnswer, Problem, poster_url
+from serving.security import CONTENT_POLICY, DBT_DOCS_POLICY, PAGE_POLICY, POSTERS_POLICY
 from serving.services import Services
 from serving.similar import SimilarFilm, SimilarFilms
 from serving.trends import TRENDS, Trends, write_csv
@@ -44,17 +45,6 @@ class _Pages(Blueprint):
 
 pages = _Pages("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
-POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; font-src 'self'; "
-    "img-src 'self'{posters}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-POSTER_HOST = " https://image.tmdb.org"
-# dbt writes its documentation as one page with its scripts inline. They run in an origin of their own (`sandbox`),
-# load nothing and send nothing.
-DBT_DOCS_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
-    "img-src data:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 STATIC = ROOT / "serving" / "static"
 DBT_DOCS = ROOT / "reports" / "dbt.html"
 NO_DBT_DOCS = Kind("no-dbt-docs", 404, "No documentation yet")
@@ -285,7 +275,7 @@ def dbt_docs() -> Response:
     if not DBT_DOCS.is_file():
         return render_problem(make_problem(NO_DBT_DOCS, "dbt's documentation is not written yet. Run: make docs"))
     page = send_file(DBT_DOCS, mimetype="text/html", etag=True, conditional=True)
-    page.headers["Content-Security-Policy"] = DBT_DOCS_POLICY
+    page.headers[CONTENT_POLICY] = DBT_DOCS_POLICY
     return page
 
 
@@ -393,8 +383,8 @@ def _render(template: str, status: int = 200, **facts: Any) -> Response:
         has_posters=has_posters,
         **facts,
     )
-    policy = POLICY.format(posters=POSTER_HOST if has_posters else "")
-    response = Response(page, status, mimetype="text/html", headers={"Content-Security-Policy": policy})
+    policy = POSTERS_POLICY if has_posters else PAGE_POLICY
+    response = Response(page, status, mimetype="text/html", headers={CONTENT_POLICY: policy})
     if status == 200 and request.method == "GET":
         response.add_etag()
         response.headers["Cache-Control"] = "no-cache"  # kept, but asked for again each time

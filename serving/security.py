@@ -6,10 +6,27 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from serving.buffered import REFUSED
 
+CONTENT_POLICY = "Content-Security-Policy"
+# what is no page loads nothing
+DATA_POLICY = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; font-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+POSTERS_POLICY = PAGE_POLICY.replace("img-src 'self'", "img-src 'self' https://image.tmdb.org")
+# Swagger UI sets styles on elements and draws its icons from data: addresses
+API_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# dbt writes its documentation as one page with its scripts inline. They run in an origin of their own (`sandbox`),
+# load nothing and send nothing.
+DBT_DOCS_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
-    "img-src 'self' https://image.tmdb.org; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    CONTENT_POLICY: DATA_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -21,7 +38,7 @@ SERVER = "bechdel"  # granian would name itself
 
 
 def secure(app: Flask, trusted_proxies: int) -> None:
-    """Send the headers above with every answer; by TLS, also ask browsers to stay with it.
+    """Send the headers above with every answer, unless it has its own; by TLS, also ask browsers to stay with it.
 
     Args:
         trusted_proxies: proxies of ours in front. Each adds one entry to X-Forwarded-For and X-Forwarded-Proto, so

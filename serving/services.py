@@ -3,11 +3,13 @@
 import gc
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from common.environment import export
 from common.settings import ROOT, Settings
 from common.tmdb import Deadline, TmdbClient
+from common.tmdb.limits import Limits
 from serving.champion import Champion, ChampionWatcher, MlflowRegistry
 from serving.database import Database
 from serving.features_live import LiveFeatures
@@ -19,9 +21,8 @@ from serving.landing import Landing
 from serving.metrics import Metrics
 from serving.prediction import Predictor
 from serving.prediction_log import PredictionLog
+from serving.tmdb_limits import SharedLimits
 
-TMDB_REQUESTS_PER_SECOND = 20
-TMDB_CONNECTIONS = 10
 FEAST_THREAD = "feast"  # its import; who takes over from another worker waits for it
 WARM_SECONDS = 20.0  # a database that hangs must not keep a champion from answering
 
@@ -45,40 +46,20 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
     """Wire the parts together.
 
     Args:
-        workers: processes that share the machine's limits towards TMDB.
+        workers: processes like this one, whose metrics add up and who divide TMDB's limits when they have to.
     """
     export(settings)  # Feast and MLflow read the environment, not .env
     metrics = Metrics(metrics_folder(settings) if workers > 1 else None)
     database = Database(settings.database_url)
     log = PredictionLog(database, metrics)
-    online = OnlineFeatures(ROOT / "feature_repo")
-    tmdb = make_tmdb(settings, workers)
+    online, live = OnlineFeatures(ROOT / "feature_repo"), LiveFeatures(database)
+    tmdb = make_tmdb(settings, SharedLimits(database, workers=workers))
     catalogue = Catalogue(database)
-    live = LiveFeatures(database)
-
-    def prepare(champion: Champion) -> None:
-        """All that would make the first film after a start wait for seconds: Feast's import, plans, connections."""
-        metrics.note_champion(champion.version.version, champion.loaded_at.timestamp())
-        scorer = champion.scorer
-        steps = (
-            threading.Thread(target=online.warm_up, args=[scorer.feature_service], name=FEAST_THREAD, daemon=True),
-            threading.Thread(target=live.warm_up, args=[scorer.feature_names], name="plan", daemon=True),
-        )
-        for step in steps:
-            step.start()
-        deadline = Deadline(WARM_SECONDS)
-        for step in steps:
-            step.join(deadline.remaining)
-        # what is loaded by now stays: without this a full collection looks at all of it, 250 ms within some request
-        gc.unfreeze()  # the champion before may go
-        gc.collect()
-        gc.freeze()
-
     champions = ChampionWatcher(
         MlflowRegistry(settings.tracking_uri),
         settings.state_dir / "serving" / "champions",
         settings.tracking_uri,
-        on_load=prepare,
+        on_load=partial(_prepare, online=online, live=live, metrics=metrics),
     )
     predictor = Predictor(
         champions=champions,
@@ -103,12 +84,31 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
     )
 
 
+def _prepare(champion: Champion, *, online: OnlineFeatures, live: LiveFeatures, metrics: Metrics) -> None:
+    """All that would make the first film after a start wait for seconds: Feast's import, plans, connections."""
+    metrics.note_champion(champion.version.version, champion.loaded_at.timestamp())
+    scorer = champion.scorer
+    steps = (
+        threading.Thread(target=online.warm_up, args=[scorer.feature_service], name=FEAST_THREAD, daemon=True),
+        threading.Thread(target=live.warm_up, args=[scorer.feature_names], name="plan", daemon=True),
+    )
+    for step in steps:
+        step.start()
+    deadline = Deadline(WARM_SECONDS)
+    for step in steps:
+        step.join(deadline.remaining)
+    # what is loaded by now stays: without this a full collection looks at all of it, 250 ms within some request
+    gc.unfreeze()  # the champion before may go
+    gc.collect()
+    gc.freeze()
+
+
 def metrics_folder(settings: Settings) -> Path:
     """Where the workers of one server share their numbers."""
     return settings.state_dir / "serving" / "metrics"
 
 
-def make_tmdb(settings: Settings, workers: int) -> TmdbClient | None:
+def make_tmdb(settings: Settings, limits: Limits | None = None) -> TmdbClient | None:
     """The TMDB client, None when no token is set.
 
     Raises:
@@ -117,9 +117,4 @@ def make_tmdb(settings: Settings, workers: int) -> TmdbClient | None:
     token = settings.tmdb_api_token
     if token is None or not token.get_secret_value().strip():
         return None
-    return TmdbClient(
-        token,
-        settings.tmdb_api_base_url,
-        requests_per_second=max(1, TMDB_REQUESTS_PER_SECOND // workers),
-        connections=max(1, TMDB_CONNECTIONS // workers),
-    )
+    return TmdbClient(token, settings.tmdb_api_base_url, limits=limits)

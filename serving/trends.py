@@ -2,8 +2,6 @@
 
 import csv
 import io
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +19,7 @@ from serving.charts import (
     draw_line,
 )
 from serving.database import Database
+from serving.recent import Recent
 
 KEPT_SECONDS = 60.0
 MAX_ROWS = 2_000
@@ -166,10 +165,9 @@ class Trends:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
-        self._kept: dict[str, tuple[float, list[dict[str, Any]]]] = {}
-        self._drawn: tuple[float, list[DrawnTrend]] = (float("-inf"), [])
-        self._total: tuple[float, Total] = (float("-inf"), Total())
+        self._rows: Recent[list[dict[str, Any]]] = Recent(KEPT_SECONDS, len(TRENDS))
+        self._drawn: Recent[DrawnTrend] = Recent(KEPT_SECONDS, len(TRENDS))
+        self._total: Recent[Total] = Recent(KEPT_SECONDS, 1)
 
     def read(self, name: str) -> list[dict[str, Any]]:
         """The rows of a chart's mart.
@@ -178,21 +176,11 @@ class Trends:
             FeatureStoreError: the mart is not built.
             DatabaseError: PostgreSQL cannot answer.
         """
-        with self._lock:
-            read_at, rows = self._kept.get(name, (float("-inf"), []))
-            if time.monotonic() - read_at > KEPT_SECONDS:
-                rows = self._database.fetch(TRENDS[name].query)
-                self._kept[name] = (time.monotonic(), rows)
-            return rows
+        return self._rows.get(name, lambda: self._database.fetch(TRENDS[name].query))
 
     def read_all(self) -> list[DrawnTrend]:
-        """Every chart, in the order of the page; drawn at most once in KEPT_SECONDS unless one is missing."""
-        drawn_at, drawn = self._drawn
-        if time.monotonic() - drawn_at > KEPT_SECONDS:
-            drawn = [self.draw(name) for name in TRENDS]
-            if not any(item.missing for item in drawn):
-                self._drawn = (time.monotonic(), drawn)
-        return drawn
+        """Every chart, in the order of the page."""
+        return [self.draw(name) for name in TRENDS]
 
     def are_synthetic(self) -> bool:
         """Whether the figures count films that the sample generator made up; False while nothing can be read."""
@@ -200,31 +188,32 @@ class Trends:
 
     def total(self) -> Total:
         """All rated films together; of none while nothing can be read."""
-        read_at, total = self._total
-        if time.monotonic() - read_at > KEPT_SECONDS or not total.films:
-            try:
-                [row] = self._database.fetch(TOTAL)
-            except (PlatformError, ValueError):
-                return Total()
-            total = Total(row["films"], float(row["pass_share"] or 0), bool(row["synthetic"]))
-            self._total = (time.monotonic(), total)
-        return total
+        try:
+            return self._total.get("all", self._read_total)
+        except (PlatformError, ValueError):
+            return Total()
 
     def draw(self, name: str) -> DrawnTrend:
-        """One chart."""
-        return self._draw(name, TRENDS[name])
-
-    def _draw(self, name: str, trend: Trend) -> DrawnTrend:
+        """One chart, drawn at most once in KEPT_SECONDS, or why there is none."""
+        trend = TRENDS[name]
         try:
-            rows = self.read(name)
+            return self._drawn.get(name, lambda: self._draw(name, trend))
         except FeatureStoreError:
             return DrawnTrend(name, trend, missing=f"marts.{trend.mart} is not built yet. Run: make up")
         except PlatformError as error:
             return DrawnTrend(name, trend, missing=str(error))
-        rows = [row for row in rows if row[trend.share] is not None]
+
+    def _read_total(self) -> Total:
+        [row] = self._database.fetch(TOTAL)
+        if not row["films"]:
+            raise ValueError("no film is rated yet")  # the first that is loaded is shown at once
+        return Total(row["films"], float(row["pass_share"] or 0), bool(row["synthetic"]))
+
+    def _draw(self, name: str, trend: Trend) -> DrawnTrend:
+        rows = [row for row in self.read(name) if row[trend.share] is not None]
         shown = [row for row in rows if row[trend.count] >= trend.fewest_films]
         if not shown:
-            return DrawnTrend(name, trend, missing="Too few rated films are loaded. Run: make up")
+            raise PlatformError("Too few rated films are loaded. Run: make up")
         columns = trend.columns
         return DrawnTrend(
             name,

@@ -15,7 +15,8 @@ from common.tmdb import Deadline, TmdbClient
 from serving.database import Database
 from serving.films import HOW_TO_GO_LIVE
 from serving.landing import Landing
-from serving.services import TMDB_CONNECTIONS, make_tmdb
+from serving.services import make_tmdb
+from serving.tmdb_limits import JOB_CONNECTIONS, SharedLimits
 
 logger = logging.getLogger(__name__)
 
@@ -41,16 +42,16 @@ def backfill(settings: Settings, *, limit: int | None = None) -> None:
         TmdbNotConfiguredError: no token is set.
         TmdbCredentialError: TMDB refuses the token.
     """
-    tmdb = make_tmdb(settings, workers=1)
+    database = Database(settings.database_url, connections=JOB_CONNECTIONS + 1)
+    tmdb = make_tmdb(settings, SharedLimits(database, is_job=True))
     if tmdb is None:
         raise TmdbNotConfiguredError(f"There is no TMDB_API_TOKEN. {HOW_TO_GO_LIVE}")
-    database = Database(settings.database_url, connections=TMDB_CONNECTIONS)
     try:
         wanted = [row["movie_id"] for row in database.fetch(_WITHOUT_FRESH_ANSWER, [limit])]
         fetched, gone, failed = fetch_all(wanted, tmdb, Landing(database))
     finally:
-        database.close()
         tmdb.close()
+        database.close()
     print(
         f"{fetched:,} of {len(wanted):,} films fetched, {gone:,} are not on TMDB, {failed:,} failed"
         f"{' (repeat to fetch them)' if failed else ''}."
@@ -77,7 +78,7 @@ def fetch_all(tmdb_ids: list[int], tmdb: TmdbClient, landing: Landing) -> tuple[
         return "fetched"
 
     counts = {"fetched": 0, "gone": 0, "failed": 0}
-    with ThreadPoolExecutor(TMDB_CONNECTIONS) as pool:
+    with ThreadPoolExecutor(JOB_CONNECTIONS) as pool:
         try:
             for result in _shown(pool.map(fetch, tmdb_ids), len(tmdb_ids)):
                 counts[result] += 1

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,6 +17,30 @@ TOKEN = "eyJ-made-up-token"
 MEGABYTES = 6  # more than the client reads
 STATUSES = {"429": 429, "500": 500, "502": 502, "503": 503, "504": 504, "401": 401, "403": 403, "404": 404}
 BODIES = {"invalid_json": b'{"id": 7,,}', "empty": b"", "json_null": b"null", "json_array": b"[]"}
+
+# the kinds of faults, by what they lead to
+RETRIED = (
+    "429", "500", "502", "503", "504", "truncated", "truncated_chunked", "invalid_json", "empty", "json_null",
+    "json_array", "html200", "204", "reset", "reset_mid", "close",
+)  # fmt: skip
+SLOW = ("hang", "slow_drip")  # half of the time each: two of them leave none for a good answer
+HARMLESS = ("latency", "gzip_noheader", "drop_append")
+FINAL = {"403": 503, "404": 404, "huge": 503}
+KINDS = (*RETRIED, *SLOW, *HARMLESS, *FINAL)
+
+
+def expected(*kinds: str) -> tuple[int, bool]:
+    """Our status that faults one after the other lead to, and whether the credits stay unknown."""
+    kinds = tuple(kind for kind in kinds if kind != "latency")
+    if not kinds or kinds[0] == "gzip_noheader":
+        return 200, False
+    if kinds[0] in FINAL:
+        return FINAL[kinds[0]], False
+    if len(kinds) == 2 and set(kinds) <= set(SLOW):
+        return 503, False
+    if kinds[0] == "drop_append":  # the credits are asked for apart
+        return 200, kinds[-1] in FINAL
+    return expected(*kinds[1:])
 
 
 def make_film(number: int) -> dict[str, Any]:
@@ -37,6 +62,8 @@ class FakeTmdb:
         faults: kinds by film; the last one of a tuple that ends in `...` lasts for ever.
         asked: how often each path was asked for.
         missing: films that TMDB does not have.
+        seconds: that each answer takes.
+        peak: the most questions that were on their way at a time.
     """
 
     def __init__(self) -> None:
@@ -44,6 +71,7 @@ class FakeTmdb:
         self.asked: Counter[str] = Counter()
         self.starts: list[float] = []
         self.missing: set[int] = set()
+        self.seconds, self.in_flight, self.peak = 0.0, 0, 0
         self.is_closing = threading.Event()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
@@ -69,7 +97,21 @@ class FakeTmdb:
         with self._lock:
             self.asked[path] += 1
             self.starts.append(time.monotonic())
+            self.in_flight += 1
+            self.peak = max(self.peak, self.in_flight)
         return self.next_fault(film)
+
+    def note_answered(self) -> None:
+        """A question is on its way no more."""
+        with self._lock:
+            self.in_flight -= 1
+
+    @property
+    def most_a_second(self) -> int:
+        """The most questions that came within 0.95 s: a second, less the network's jitter."""
+        with self._lock:
+            starts = sorted(self.starts)
+        return max((bisect_left(starts, first + 0.95) - i for i, first in enumerate(starts)), default=0)
 
     def next_fault(self, film: int) -> str | None:
         """The film's next fault, which is used up unless it lasts."""
@@ -82,6 +124,7 @@ class FakeTmdb:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # with five, a new connection among many waits for a second
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that has gone is no news here."""
@@ -97,15 +140,23 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"/3/movie/(\d+)(/credits)?", path)
         film = int(found[1]) if found else 0
         fault = self.fake.take(path, film)
+        try:
+            self.judge(film, found is not None and bool(found[2]), fault)
+        finally:
+            self.fake.note_answered()
+
+    def judge(self, film: int, are_credits: bool, fault: str | None) -> None:
+        """Answer as the film's fault says; film 0: the path names none."""
+        time.sleep(self.fake.seconds)
         if fault == "latency":  # combines with the next one
             time.sleep(0.3)
             fault = self.fake.next_fault(film)
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             fault = "401"
-        if found is None or film in self.fake.missing:
+        if not film or film in self.fake.missing:
             fault = "404"
         payload = make_film(film)
-        if found is not None and found[2]:
+        if are_credits:
             payload = {"id": film, **payload["credits"]}
         elif fault == "drop_append":
             del payload["credits"]

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from common.errors import MovieNotFoundError, TmdbUnavailableError
+from common.tmdb.limits import Limits
 from common.tmdb.titles import Candidate, Match, match_title, read_candidate, split_year
 from common.tmdb.transport import Deadline, TmdbTransport
 
@@ -19,12 +20,8 @@ MAX_TITLE_LENGTH = 200
 class TmdbClient:
     """Asks TMDB about films. One instance serves all threads of a process."""
 
-    def __init__(
-        self, token: SecretStr, base_url: str, *, requests_per_second: int = 20, connections: int = 10
-    ) -> None:
-        self.transport = TmdbTransport(
-            token, base_url, requests_per_second=requests_per_second, connections=connections
-        )
+    def __init__(self, token: SecretStr, base_url: str, *, limits: Limits | None = None) -> None:
+        self.transport = TmdbTransport(token, base_url, limits=limits)
 
     def close(self) -> None:
         """Close the kept connections."""

@@ -1,13 +1,66 @@
-"""What keeps us polite to TMDB and quick when it is not well: a rate limit, a circuit breaker, single flight."""
+"""What keeps us polite to TMDB and quick when it is not well: limits, a circuit breaker, single flight."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The right to ask TMDB once.
+
+    Attributes:
+        wait_seconds: to sleep before asking.
+        connection, starts_at: of a start that other processes know of.
+    """
+
+    wait_seconds: float
+    connection: int | None = None
+    starts_at: datetime | None = None
+
+
+class Limits(Protocol):
+    """How often TMDB may be asked, and on how many connections at a time."""
+
+    def take(self, latest: float) -> Start | None:
+        """The next start, None when it would come after `latest` on the monotonic clock."""
+
+    def give_back(self, start: Start) -> None:
+        """The question is answered, or given up."""
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+
+
+class OwnLimits:
+    """The limits of a process that knows of no other."""
+
+    def __init__(self, requests_per_second: int = 20, connections: int = 10) -> None:
+        self._starts = RateLimiter(requests_per_second)
+        self._connections = threading.BoundedSemaphore(connections)
+
+    def take(self, latest: float) -> Start | None:
+        if not self._connections.acquire(timeout=max(0.0, latest - time.monotonic())):
+            return None
+        wait = self._starts.reserve(latest)
+        if wait is None:
+            self._connections.release()
+            return None
+        return Start(wait)
+
+    def give_back(self, start: Start) -> None:
+        del start  # one is as good as another
+        self._connections.release()
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
 class RateLimiter:
@@ -17,7 +70,6 @@ class RateLimiter:
         """A window a little over a second keeps the rate at the other end, after the network's jitter."""
         self._starts: deque[float] = deque(maxlen=limit)
         self._window_seconds = window_seconds
-        self._paused_until = 0.0
         self._lock = threading.Lock()
 
     def reserve(self, latest: float) -> float | None:
@@ -31,18 +83,13 @@ class RateLimiter:
         """
         with self._lock:
             now = time.monotonic()
-            start = max(now, self._paused_until)
+            start = now
             if len(self._starts) == self._starts.maxlen:
-                start = max(start, self._starts[0] + self._window_seconds)
+                start = max(now, self._starts[0] + self._window_seconds)
             if start > latest:
                 return None
             self._starts.append(start)
             return start - now
-
-    def pause(self, seconds: float) -> None:
-        """Nobody starts for a while: TMDB asked one of us to wait."""
-        with self._lock:
-            self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
 
 class CircuitBreaker:

@@ -4,7 +4,6 @@ import gzip
 import logging
 import random
 import re
-import threading
 import time
 import zlib
 from collections.abc import Mapping
@@ -17,19 +16,19 @@ import orjson
 import requests
 import urllib3
 from pydantic import SecretStr
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from common.errors import TmdbCredentialError, TmdbUnavailableError
-from common.tmdb.limits import CircuitBreaker, RateLimiter, SingleFlight
+from common.tmdb.connection import TimedAdapter, answer_by
+from common.tmdb.limits import CircuitBreaker, Limits, OwnLimits, SingleFlight, Start
 
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3.0
-READ_SECONDS = 5.0
-ATTEMPT_SECONDS = 5.0  # a body that drips in leaves time for another attempt
+ATTEMPT_SECONDS = 5.0  # from connecting to the last byte: what hangs or drips leaves time for another attempt
 TOTAL_SECONDS = 10.0
 ATTEMPTS = 3
+KEPT_CONNECTIONS = 10  # while nobody asks
 MAX_BODY_BYTES = 5_000_000  # the largest recorded answer has 208 kB; revisit if TMDB's answers grow
 CREDENTIAL_MEMORY_SECONDS = 60.0  # a refused credential is not tried again for this long
 SETTINGS_PAGE = "https://www.themoviedb.org/settings/api"
@@ -84,18 +83,16 @@ class TmdbTransport:
     Args:
         token: the API Read Access Token.
         base_url: of API version 3, without a slash at the end.
-        requests_per_second, connections: limits of this process. TMDB counts per IP address (about 50 a second
-            and 20 connections, https://github.com/grantholle/moviedb-promise/issues/74), so leave room.
+        limits: how often TMDB is asked. It counts per IP address (about 50 a second and 20 connections,
+            https://github.com/grantholle/moviedb-promise/issues/74), so leave room. Default: this process's own.
     """
 
-    def __init__(
-        self, token: SecretStr, base_url: str, *, requests_per_second: int = 20, connections: int = 10
-    ) -> None:
+    def __init__(self, token: SecretStr, base_url: str, *, limits: Limits | None = None) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = SecretStr(token.get_secret_value().strip())
-        self._session = _make_session(self._token, connections)
-        self._limiter = RateLimiter(requests_per_second)
-        self._connections = threading.BoundedSemaphore(connections)
+        self._session = _make_session(self._token)
+        self._limits = limits or OwnLimits()
+        self._paused_until = 0.0  # on the monotonic clock: TMDB asked one of us to wait
         self._flights: SingleFlight[Answer] = SingleFlight()
         self.breaker = CircuitBreaker()
         self._credential_refused_until = 0.0
@@ -116,6 +113,7 @@ class TmdbTransport:
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()
+        self._limits.close()
 
     def _call(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
         if time.monotonic() < self._credential_refused_until:
@@ -139,57 +137,64 @@ class TmdbTransport:
     def _call_with_retries(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
         reason = "no time was left to ask"
         for attempt in range(ATTEMPTS):
-            wait = self._limiter.reserve(deadline.at)
-            if wait is None:
+            start = self._wait_for_start(deadline)
+            if start is None:
                 break
-            time.sleep(wait)
             try:
                 return self._attempt(path, params, deadline)
             except _Transient as failure:
                 reason = str(failure)
                 logger.info("tmdb attempt failed path=%s attempt=%d reason=%r", path, attempt + 1, reason)
-                if not self._wait_before_retry(attempt, failure, deadline):
-                    break
+                wait = self._wait_before_retry(attempt, failure)
+            finally:
+                self._limits.give_back(start)
+            if wait is None or wait >= deadline.remaining:
+                break
+            time.sleep(wait)
         logger.warning("tmdb unavailable path=%s reason=%r", path, reason)
         raise TmdbUnavailableError(f"TMDB is not available ({reason}). Try again in a minute.")
 
-    def _wait_before_retry(self, attempt: int, failure: _Transient, deadline: Deadline) -> bool:
-        """Sleep as long as TMDB asked, else a random share of an exponential delay; False when time is up."""
+    def _wait_for_start(self, deadline: Deadline) -> Start | None:
+        """Wait until TMDB may be asked; None when that comes too late."""
+        pause = self._paused_until - time.monotonic()
+        if pause >= deadline.remaining:
+            return None
+        time.sleep(max(0.0, pause))
+        start = self._limits.take(deadline.at)
+        if start is not None:
+            time.sleep(start.wait_seconds)
+        return start
+
+    def _wait_before_retry(self, attempt: int, failure: _Transient) -> float | None:
+        """Seconds: as TMDB asked, else a random share of an exponential delay; None after the last attempt."""
         if attempt == ATTEMPTS - 1:
-            return False
+            return None
         if failure.wait_seconds is not None:
-            self._limiter.pause(min(failure.wait_seconds, 60.0))
-            return failure.wait_seconds < deadline.remaining
-        delay = random.uniform(0.05, 0.25 * 2**attempt)  # noqa: S311 - jitter, not a secret
-        if delay >= deadline.remaining:
-            return False
-        time.sleep(delay)
-        return True
+            self._paused_until = max(self._paused_until, time.monotonic() + min(failure.wait_seconds, 60.0))
+            return failure.wait_seconds
+        return random.uniform(0.05, 0.25 * 2**attempt)  # noqa: S311 - jitter, not a secret
 
     def _attempt(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
-        if not self._connections.acquire(timeout=deadline.remaining):
-            raise _Transient("all connections are busy")
+        left = min(ATTEMPT_SECONDS, deadline.remaining)
+        if left <= 0:
+            raise _Transient("it took too long")
         try:
-            return self._send(path, params, deadline)
+            return self._send(path, params, Deadline(left))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # only the kind of the error: its text may hold the address with its parameters
             raise _Transient(f"the connection failed: {type(error).__name__}") from error
-        finally:
-            self._connections.release()
 
     def _send(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
         left = deadline.remaining
-        if left <= 0:
-            raise _Transient("it took too long")
+        answer_by.set(deadline.at)
         with self._session.get(
             f"{self._base_url}/{path}",
             params=dict(params),
-            timeout=(min(CONNECT_SECONDS, left), min(READ_SECONDS, left)),
+            timeout=(min(CONNECT_SECONDS, left), left),
             stream=True,
             allow_redirects=False,
         ) as response:
-            body = _read_body(response, Deadline(min(ATTEMPT_SECONDS, left)))
-            return self._judge(response, body)
+            return self._judge(response, _read_body(response))
 
     def _judge(self, response: requests.Response, body: bytes) -> Answer:
         """Turn a status and a body into an answer, or into the right kind of failure."""
@@ -218,7 +223,7 @@ class TmdbTransport:
         )
 
 
-def _make_session(token: SecretStr, connections: int) -> requests.Session:
+def _make_session(token: SecretStr) -> requests.Session:
     if not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
         raise TmdbCredentialError(
             "TMDB_API_TOKEN holds characters that no token has (blanks, line ends or letters beyond ASCII). "
@@ -228,14 +233,14 @@ def _make_session(token: SecretStr, connections: int) -> requests.Session:
     session.auth = _Bearer(token)
     session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    adapter = TimedAdapter(pool_connections=1, pool_maxsize=KEPT_CONNECTIONS, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
 
 
-def _read_body(response: requests.Response, deadline: Deadline) -> bytes:
-    """Read what has arrived, again and again, so that a body that drips in cannot outlive the deadline."""
+def _read_body(response: requests.Response) -> bytes:
+    """The body, given up as soon as it is too long."""
     parts: list[bytes] = []
     size = 0
     while chunk := response.raw.read1(65536, decode_content=True):
@@ -243,8 +248,6 @@ def _read_body(response: requests.Response, deadline: Deadline) -> bytes:
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise TmdbUnavailableError(f"TMDB sent more than {MAX_BODY_BYTES // 1_000_000} MB for one question.")
-        if deadline.remaining <= 0:
-            raise _Transient("it took too long")
     return b"".join(parts)
 
 

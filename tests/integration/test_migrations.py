@@ -71,6 +71,7 @@ def example(column: str, kind: str) -> object:
     """A value that a column takes, its checks included."""
     by_name = {"source": "sample", "vector": "{}", "verdict": "pass", "rating_probabilities": [0.1, 0.2, 0.3, 0.4]}
     by_name |= {"rows_read": 4, "dubious": 1, "degraded": ["TMDB"], "stage_seconds": "{}"}
+    by_name |= {"connection_id": 11}  # beside the ten that the migration makes
     by_kind = {"jsonb": "[1]", "text": "Zażółć", "boolean": True, "date": "1999-01-01"}
     by_kind |= {"timestamp with time zone": "1999-01-01 00:00:00+00", "double precision": 0.5}
     return by_name.get(column, by_kind.get(kind, 1))
@@ -109,7 +110,7 @@ def test_a_database_of_each_release_keeps_its_rows_and_can_be_upgraded_twice(
     fill(empty_database)
     before = contents(empty_database)
     assert before
-    assert all(len(rows) == 1 for rows in before.values())
+    assert all(before.values())
 
     for _ in range(2):
         migrate(empty_database)

@@ -30,7 +30,7 @@ from common.environment import library_environment
 from common.scoring import Calibration, Floats, Scorer, encode_features
 from common.settings import Settings
 from common.text_encoding import TextEncoder, split_terms
-from serving import services
+from serving import services, tmdb_limits
 from serving.app import create_app
 from serving.champion import ModelVersion
 from serving.database import Database
@@ -231,7 +231,7 @@ def ask_application(settings: Settings, ids: list[int], scorer: Scorer, patch: p
     for name in library_environment(settings):
         patch.setenv(name, "")  # the application sets them
     patch.setattr(services, "MlflowRegistry", lambda _: SavedModel(scorer))
-    patch.setattr(services, "TMDB_REQUESTS_PER_SECOND", 10_000)
+    patch.setattr(tmdb_limits, "PACE_SECONDS", 0.0)
     given = watch_encoding(patch)
     parts = services.make_services(settings)
     client = create_app(settings, parts=parts).test_client()
@@ -246,6 +246,7 @@ def ask_application(settings: Settings, ids: list[int], scorer: Scorer, patch: p
     for thread in [found for found in threading.enumerate() if found.name == "feast"]:
         thread.join()
     close_store(parts.predictor._online._open())  # and every pool of this process
+    parts.database.close()
     logged = {row["movie_id"]: row["vector"] for row in rows}
     return Answers(films, [logged[movie_id] for movie_id in ids], np.vstack(given))
 

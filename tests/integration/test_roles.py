@@ -229,6 +229,7 @@ ALLOWED = [
     ("serving", "select count(*) from marts.dim_movies, features.lbl_movie_bechdel_rating"),
     ("serving", "select count(*) from online.published"),
     ("serving", "select count(*) from raw.movies, raw.movies_rejected, raw.tmdb_movies_rejected"),
+    ("serving", "update serving.tmdb_connections set free_at = now()"),
     ("mlflow", "create table another (n int)"),
 ]
 

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from common.errors import MovieNotFoundError, TmdbCredentialError, TmdbUnavailableError
 from common.tmdb import Deadline, TmdbClient
 from common.tmdb import transport as transport_module
+from common.tmdb.limits import OwnLimits
 
 TOKEN = "eyJ-made-up-token"
 FILM = {
@@ -108,25 +109,47 @@ def half_of(body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     return write
 
 
-def drip(handler: BaseHTTPRequestHandler) -> None:
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def drip(handler: BaseHTTPRequestHandler, byte: bytes = b" ", seconds: float = 3.0) -> None:
     """One byte every 50 ms, for longer than anybody should wait."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n")
     try:
-        for _ in range(60):
-            handler.wfile.write(b" ")
+        for _ in range(int(seconds / 0.05)):
+            handler.wfile.write(byte)
             handler.wfile.flush()
             time.sleep(0.05)
     except OSError:
         return
 
 
+def drip_body(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(HEAD + b"Content-Length: 9999\r\n\r\n")
+    drip(handler)
+
+
+def drip_head(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(HEAD + b"X-Long: ")
+    drip(handler, b"x")
+
+
+def drip_then_hang(handler: BaseHTTPRequestHandler) -> None:
+    """Each piece comes within the time that a socket waits for one."""
+    handler.wfile.write(HEAD + b"Content-Length: 9999\r\n\r\n")
+    drip(handler, seconds=0.4)
+    hang(handler)
+
+
 def hang(_: BaseHTTPRequestHandler) -> None:
-    time.sleep(1.5)
+    time.sleep(3)
 
 
 def close(_: BaseHTTPRequestHandler) -> None:
     """End the connection without a word."""
 
+
+HANGING = (hang, drip_body, drip_head, drip_then_hang)
+MARGIN = 0.3  # for a busy machine
 
 TRANSIENT = {
     "html 502 (Radarr#1145)": Reply(b"<html>502</html>", status=502, content_type="text/html"),
@@ -179,7 +202,7 @@ def test_any_two_passing_faults_in_a_row_end_in_the_film(
     fake: FakeTmdb, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport_module.random, "uniform", lambda *_: 0.0)
-    client = TmdbClient(SecretStr(TOKEN), fake.url, requests_per_second=1000)
+    client = TmdbClient(SecretStr(TOKEN), fake.url, limits=OwnLimits(1000))
     for second in TRANSIENT.values():
         fake.replies = [TRANSIENT[first], second, Reply(FILM)]
         assert client.fetch_movie(7)["title"] == "Made Up"
@@ -200,16 +223,49 @@ def test_any_fault_before_a_final_answer_ends_in_the_right_error(
         client.close()
 
 
-@pytest.mark.parametrize("raw", [hang, drip])
-def test_silent_or_dripping_server_cannot_outlive_the_deadline(
-    fake: FakeTmdb, client: TmdbClient, raw: Callable[[BaseHTTPRequestHandler], None]
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The client's own times, eight times as short; returns the total deadline."""
+    monkeypatch.setattr(transport_module, "ATTEMPT_SECONDS", transport_module.ATTEMPT_SECONDS / 8)
+    return transport_module.TOTAL_SECONDS / 8
+
+
+@pytest.mark.parametrize("raw", HANGING)
+def test_what_hangs_for_ever_is_given_up_at_the_deadline_and_not_before(
+    fake: FakeTmdb, client: TmdbClient, raw: Callable[[BaseHTTPRequestHandler], None], hurry: float
 ) -> None:
     fake.replies = [Reply(raw=raw)]
     started = time.monotonic()
 
+    with pytest.raises(TmdbUnavailableError, match="TMDB is not available"):
+        client.fetch_movie(7, Deadline(hurry))
+    assert hurry <= time.monotonic() - started < hurry + MARGIN
+    assert len(fake.requests) == 2  # a retry might have worked
+
+
+@pytest.mark.parametrize("raw", HANGING)
+def test_what_hangs_once_is_asked_again_in_time(
+    fake: FakeTmdb, client: TmdbClient, raw: Callable[[BaseHTTPRequestHandler], None], hurry: float
+) -> None:
+    fake.replies = [Reply(raw=raw), Reply(FILM)]
+    started = time.monotonic()
+
+    assert client.fetch_movie(7, Deadline(hurry))["title"] == "Made Up"
+    attempt = transport_module.ATTEMPT_SECONDS
+    assert attempt <= time.monotonic() - started < attempt + 0.25 + MARGIN  # the longest jitter before the retry
+
+
+def test_who_was_told_to_wait_asks_nothing_meanwhile(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply({}, status=429, headers={"Retry-After": "1"}), Reply(FILM)]
     with pytest.raises(TmdbUnavailableError):
         client.fetch_movie(7, Deadline(0.5))
-    assert time.monotonic() - started < 1.2
+    with pytest.raises(TmdbUnavailableError, match="no time was left to ask"):
+        client.fetch_movie(7, Deadline(0.3))
+    assert len(fake.requests) == 1
+
+    started = time.monotonic()
+    assert client.fetch_movie(7)["title"] == "Made Up"
+    assert time.monotonic() - started > 0.5
 
 
 def test_retry_after_within_the_deadline_is_honoured(fake: FakeTmdb, client: TmdbClient) -> None:

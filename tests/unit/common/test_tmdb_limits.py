@@ -1,11 +1,11 @@
-"""Rate limit, circuit breaker and single flight."""
+"""Limits, circuit breaker and single flight."""
 
 import threading
 import time
 
 import pytest
 
-from common.tmdb.limits import CircuitBreaker, RateLimiter, SingleFlight
+from common.tmdb.limits import CircuitBreaker, OwnLimits, RateLimiter, SingleFlight, Start
 
 
 def test_start_beyond_the_limit_waits_for_the_window() -> None:
@@ -25,11 +25,22 @@ def test_start_after_the_deadline_is_refused_and_takes_nothing() -> None:
     assert limiter.reserve(time.monotonic() + 60) == pytest.approx(10, abs=0.5)
 
 
-def test_pause_holds_everybody_back() -> None:
-    limiter = RateLimiter(5)
-    limiter.pause(3)
+def test_process_alone_keeps_its_rate_and_its_connections() -> None:
+    limits = OwnLimits(requests_per_second=5, connections=2)
+    soon = time.monotonic() + 0.05
 
-    assert limiter.reserve(time.monotonic() + 60) == pytest.approx(3, abs=0.2)
+    first, second = limits.take(soon), limits.take(soon)
+
+    assert first == second == Start(wait_seconds=0.0)
+    assert limits.take(soon) is None  # both connections are in use
+    for _ in range(3):
+        limits.give_back(Start(0.0))
+        assert limits.take(soon + 1) == Start(0.0)
+    limits.give_back(Start(0.0))
+    assert limits.take(soon) is None  # five have started within the second
+    late = limits.take(time.monotonic() + 5)
+    assert late is not None
+    assert late.wait_seconds == pytest.approx(1.05, abs=0.2)
 
 
 def test_open_breaker_lets_one_caller_in_after_a_while() -> None:

@@ -131,6 +131,11 @@ def test_scripts_styles_and_frames_come_from_nowhere_else(platform: Platform) ->
     assert directives["frame-ancestors"] == directives["base-uri"] == "'none'"
 
 
+def test_what_is_no_page_may_load_nothing(platform: Platform) -> None:
+    for path in ("/healthz", "/api/v1/model", "/openapi.json"):
+        assert "'self'" not in platform.client.get(path).headers["Content-Security-Policy"], path
+
+
 def test_behind_tls_browsers_are_asked_to_stay_with_it() -> None:
     header = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
     trusted = Platform(trusted_proxies=1).client
