@@ -1,5 +1,6 @@
 """Fixtures that several kinds of tests share: a PostgreSQL server, empty databases in it, the real films."""
 
+import atexit
 import os
 import socket
 import uuid
@@ -21,10 +22,10 @@ hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis_settings.load_profile("repeatable")
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep DuckDB quiet at the end of a parallel worker: its modules outlive the interpreter there."""
     if hasattr(config, "workerinput"):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
 
 def free_port() -> int:

@@ -58,3 +58,13 @@ def test_calibration_error_by_chance_covers_perfect_probabilities_and_not_biased
 
     assert by_chance.low <= error_of(0.0) <= by_chance.high
     assert error_of(0.1) > by_chance.high
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1])
+def test_interval_of_the_calibration_error_lies_around_its_value(shift: float) -> None:
+    random = np.random.default_rng(5)
+    probabilities = random.random(1500)
+    passes = random.random(1500) < np.clip(probabilities + shift, 0, 1)
+    error = measure(passes, probabilities)["ece"]
+    assert 0.0 <= error.low < error.value < error.high
+    assert (error.low + error.high) / 2 == pytest.approx(error.value, abs=0.005)
