@@ -19,7 +19,7 @@ answer_by: ContextVar[float] = ContextVar("answer_by")  # on the monotonic clock
 
 
 class TimedAdapter(HTTPAdapter):
-    """requests' adapter with the connections below, also through the proxy that HTTPS_PROXY names (SOCKS excepted)."""
+    """requests' adapter with the connections below, also through a proxy that the environment names (but SOCKS)."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
