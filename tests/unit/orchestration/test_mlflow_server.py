@@ -1,6 +1,8 @@
 """MLflow's start: who may log in, and that nobody else reaches a server without a login."""
 
+import io
 import os
+import stat
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -10,6 +12,7 @@ import pytest
 
 from common.errors import SettingsError
 from common.settings import Settings
+from orchestration import mlflow_server
 from orchestration.mlflow_server import (
     Login,
     environment_of_server,
@@ -49,6 +52,26 @@ def test_the_command_refuses_in_one_line() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Error: MLflow would listen on 0.0.0.0 without a login.")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_a_named_login_file_it_lies_in_the_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_PASSWORD_FILE", "DB_CONNECTION_STRING_FILE", *PARTS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("DB_CONNECTION_STRING", "postgresql://ada@db.example/films")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", LONG)
+    monkeypatch.setattr(mlflow_server, "connect", lambda _: io.StringIO())
+    monkeypatch.setattr(mlflow_server, "set_logins", lambda *_: None)
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(os, "execve", lambda _program, _command, environment: started.append(environment))
+
+    mlflow_server.main([])
+
+    file = tmp_path / "mlflow" / "login.ini"
+    assert started[0]["MLFLOW_AUTH_CONFIG_PATH"] == str(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_each_login_comes_from_its_variable() -> None:
