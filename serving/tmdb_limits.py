@@ -99,7 +99,7 @@ class SharedLimits:
     def _wait_for_row(self, latest: float) -> Start | None:
         while (left := latest - time.monotonic()) > 0:
             ahead = min(self._ahead_seconds, left)
-            rows = self._database.fetch(_TAKE, [PACE_SECONDS + LOST_SECONDS, self._connections, ahead, LOST_SECONDS])
+            rows = self._database.fetch(_TAKE, [2 * LOST_SECONDS, self._connections, ahead, LOST_SECONDS])
             if rows:
                 return Start(max(0.0, rows[0]["wait_seconds"]), rows[0]["connection"], rows[0]["starts_at"])
             time.sleep(min(POLL_SECONDS, left))

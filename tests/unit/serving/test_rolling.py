@@ -1,10 +1,12 @@
 """Which workers serve after a reload; with real processes in tests/integration/test_restart.py."""
 
+from functools import partial
 from typing import Any
 
 import pytest
+from flask import Flask
 
-from serving.rolling import RollingServer
+from serving.rolling import RollingServer, load_worker
 
 
 class Worker:
@@ -26,7 +28,7 @@ class Server(RollingServer):
     """Two workers that are no processes; `survive` says which of the new ones live on."""
 
     def __init__(self, *survive: bool) -> None:
-        self.workers, self.wrks, self._load = 2, [Worker(), Worker()], print
+        self.workers, self.wrks, self._load = 2, [Worker(), Worker()], partial(load_worker, Flask, 1)
         self.survive, self.ended = survive, list[Any]()
 
     def _spawn_worker(self, *, idx: int, target: Any, callback_loader: Any) -> Worker:
