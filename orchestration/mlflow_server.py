@@ -179,13 +179,15 @@ def authenticate() -> "Authorization | Response":
     from mlflow.server.auth import authenticate_request_basic_auth, make_forbidden_response
 
     found: Any = authenticate_request_basic_auth()
-    if getattr(found, "username", None) == READER and not _reads(request.method, request.path):
+    if getattr(found, "username", None) == READER and not reads(request.method, request.path):
         found = make_forbidden_response()
     return found  # type: ignore[no-any-return]
 
 
-def _reads(method: str, path: str) -> bool:
-    return method in {"GET", "HEAD"} or (method == "POST" and path.endswith("/search"))
+def reads(method: str, path: str) -> bool:
+    """Whether a request changes nothing: searches are POST; the path of an artifact to upload ends as it likes."""
+    is_search = path.endswith("/search") and "/mlflow-artifacts/" not in path
+    return method in {"GET", "HEAD"} or (method == "POST" and is_search)
 
 
 if __name__ == "__main__":

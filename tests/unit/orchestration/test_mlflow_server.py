@@ -17,6 +17,7 @@ from orchestration.mlflow_server import (
     Login,
     environment_of_server,
     find_logins,
+    reads,
     refuse_open_server,
     store_address,
     write_login_file,
@@ -98,6 +99,20 @@ def test_logins_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=sentence):
         find_logins(settings(**values), environment)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "only_reads"),
+    [
+        ("GET", "/api/2.0/mlflow/registered-models/alias", True),
+        ("POST", "/api/2.0/mlflow/runs/search", True),
+        ("POST", "/api/2.0/mlflow/runs/create", False),
+        ("POST", "/api/2.0/mlflow-artifacts/mpu/create/1/model/search", False),
+        ("DELETE", "/api/2.0/mlflow/runs/search", False),
+    ],
+)
+def test_searches_read_and_an_upload_by_that_name_does_not(method: str, path: str, only_reads: bool) -> None:
+    assert reads(method, path) is only_reads
 
 
 def test_the_login_file_says_what_mlflow_reads_back(tmp_path: Path) -> None:
