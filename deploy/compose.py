@@ -22,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 180.0
+IMAGE = "bechdel-platform"
 LARGEST_IMAGE = 1_500_000_000  # bytes, unpacked
 
 PASSWORDS = (sys.executable, str(ROOT / "deploy" / "passwords.py"))
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         if command in {"up", "init-infra"}:
             wait_for_page("/readyz" if command == "up" else "/healthz")
         if command == "image":
-            check_size(capture("docker", "compose", "config", "--images", "web").splitlines()[0])
+            check_size(find_image(capture("docker", "compose", "config", "--images", "web").splitlines()))
     except EngineError as problem:
         print(f"Error: {problem}", file=sys.stderr)
         return 1
@@ -92,6 +93,14 @@ def run(command: Sequence[str]) -> None:
 def capture(*command: str) -> str:
     """What a step prints."""
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def find_image(images: Sequence[str]) -> str:
+    """Ours among the images of a service and of those that it depends on, which come in any order."""
+    ours = [image for image in images if IMAGE in image]
+    if not ours:
+        raise EngineError(f"docker-compose.yml names no image {IMAGE}.")
+    return ours[0]
 
 
 def check_size(image: str) -> None:

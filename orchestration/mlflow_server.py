@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[1], allow_abbrev=False)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument(
-        "--login-file", type=Path, help="where MLflow's settings for the login are written (mode 600)"
+        "--login-file",
+        type=Path,
+        help="where MLflow's settings for the login are written (mode 600; default: mlflow/login.ini in STATE_DIR)",
     )
     options, passed_on = parser.parse_known_args(arguments)
     settings = load_settings()
@@ -70,12 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = [sys.executable, "-m", "mlflow", "server", f"--host={options.host}", *passed_on]
     environment = {**environment_of_server(os.environ), "MLFLOW_BACKEND_STORE_URI": store}
     if logins:
+        login_file = options.login_file or settings.state_dir / "mlflow" / "login.ini"
         connect(settings.database_url).close()  # says in one sentence what MLflow would try for minutes
         set_logins(store, logins)
-        write_login_file(options.login_file, store, logins)
+        write_login_file(login_file, store, logins)
         command.append("--app-name=basic-auth")
         environment |= {
-            "MLFLOW_AUTH_CONFIG_PATH": str(options.login_file),
+            "MLFLOW_AUTH_CONFIG_PATH": str(login_file),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),  # of one form that only administrators see
         }
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, without a shell
@@ -176,13 +179,15 @@ def authenticate() -> "Authorization | Response":
     from mlflow.server.auth import authenticate_request_basic_auth, make_forbidden_response
 
     found: Any = authenticate_request_basic_auth()
-    if getattr(found, "username", None) == READER and not _reads(request.method, request.path):
+    if getattr(found, "username", None) == READER and not reads(request.method, request.path):
         found = make_forbidden_response()
     return found  # type: ignore[no-any-return]
 
 
-def _reads(method: str, path: str) -> bool:
-    return method in {"GET", "HEAD"} or (method == "POST" and path.endswith("/search"))
+def reads(method: str, path: str) -> bool:
+    """Whether a request changes nothing: searches are POST; the path of an artifact to upload ends as it likes."""
+    is_search = path.endswith("/search") and "/mlflow-artifacts/" not in path
+    return method in {"GET", "HEAD"} or (method == "POST" and is_search)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from serving.charts import ChangeChart, Curve, RangeChart, Share, Step, draw_cha
 logger = logging.getLogger(__name__)
 
 KEPT_SECONDS = 60.0
-SPLITS = {"time": "The newest films", "random": "A random part"}
+SPLITS = ("time", "random")
 EVALUATION_RUNS = "attributes.run_name = 'evaluation'"  # as training/report.py names them
 LANGUAGES = {
     "de": "German",

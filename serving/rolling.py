@@ -1,4 +1,4 @@
-"""A server whose workers are replaced one by one, without losing a request: `RollingServer`, on top of granian.
+"""A server whose workers are replaced without losing a request: `RollingServer`, on top of granian.
 
 What granian's own reload does not do, and a client that keeps its connection notices:
 
@@ -120,7 +120,10 @@ class RollingServer(Server):  # type: ignore[misc]
                 self._end(fresh)
                 return f"new worker {index + 1} of {self.workers} does not start; the log says why"
         for worker in fresh:
-            worker.interrupt_by_parent = False
+            worker.interrupt_by_parent = False  # from now on granian replaces one that ends
+        if not all(worker.is_alive() for worker in fresh):
+            self._end(fresh)
+            return "a new worker ended while the others started; the log says why"
         old, self.wrks[:] = list(self.wrks), fresh
         self._end(old)
         return None

@@ -26,14 +26,15 @@ POLL_SECONDS = 0.03
 ALONE_SECONDS = 5.0  # after a failure the database is not asked for so long
 
 # set_config: nobody waits for the disk; what a crash of the server forgets is the last second
+# too_far: no row is taken for so long; the database's clock has been set back
 _TAKE = """
     with chosen as (
-        select connection_id, greatest(free_at, now()) as starts_at
-        from serving.tmdb_connections
-        where connection_id <= %s and free_at <= now() + %s * interval '1 second'
+        select connection_id, case when free_at > too_far then now() else greatest(free_at, now()) end as starts_at
+        from serving.tmdb_connections, lateral (select now() + %s * interval '1 second' as too_far) as limits
+        where connection_id <= %s and (free_at <= now() + %s * interval '1 second' or free_at > too_far)
         order by 2, 1 desc
         limit 1
-        for update skip locked
+        for update of tmdb_connections skip locked
     )
     update serving.tmdb_connections as taken
     set starts_at = chosen.starts_at, free_at = chosen.starts_at + %s * interval '1 second'
@@ -86,7 +87,10 @@ class SharedLimits:
         if start.connection is None:
             self._own.give_back(start)
         else:
-            self._giving_back.submit(self._free, start)
+            try:
+                self._giving_back.submit(self._free, start)
+            except RuntimeError:  # after close(), or while Python ends
+                self._free(start)
 
     def close(self) -> None:
         """Wait until everything is given back."""
@@ -95,7 +99,7 @@ class SharedLimits:
     def _wait_for_row(self, latest: float) -> Start | None:
         while (left := latest - time.monotonic()) > 0:
             ahead = min(self._ahead_seconds, left)
-            rows = self._database.fetch(_TAKE, [self._connections, ahead, LOST_SECONDS])
+            rows = self._database.fetch(_TAKE, [2 * LOST_SECONDS, self._connections, ahead, LOST_SECONDS])
             if rows:
                 return Start(max(0.0, rows[0]["wait_seconds"]), rows[0]["connection"], rows[0]["starts_at"])
             time.sleep(min(POLL_SECONDS, left))

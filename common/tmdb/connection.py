@@ -19,11 +19,17 @@ answer_by: ContextVar[float] = ContextVar("answer_by")  # on the monotonic clock
 
 
 class TimedAdapter(HTTPAdapter):
-    """requests' adapter with the connections below."""
+    """requests' adapter with the connections below, also through a proxy that the environment names (but SOCKS)."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager
 
 
 class _TimedStream(io.RawIOBase):

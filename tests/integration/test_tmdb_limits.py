@@ -83,6 +83,31 @@ def test_connection_of_a_process_that_died_comes_back(
     assert again.connection not in {start.connection for _ in range(9) if (start := take(server))}  # it has moved on
 
 
+def test_clock_that_is_set_back_holds_nobody_up(
+    processes: tuple[SharedLimits, SharedLimits], database: Database
+) -> None:
+    server, job = processes
+    database.fetch("update serving.tmdb_connections set free_at = now() + interval '1 hour', starts_at = free_at")
+
+    starts = [take(job), *(take(server) for _ in range(CONNECTIONS - 1))]
+
+    assert [start.wait_seconds if start else None for start in starts] == [0.0] * CONNECTIONS
+    assert take(server) is None
+
+
+def test_what_is_given_back_after_closing_is_free(processes: tuple[SharedLimits, SharedLimits]) -> None:
+    server, _ = processes
+    starts = [take(server) for _ in range(CONNECTIONS)]
+    server.close()
+    assert starts[0] is not None
+
+    server.give_back(starts[0])
+
+    found = take(server, seconds=2.0)
+    assert found is not None
+    assert found.connection == starts[0].connection
+
+
 def test_database_without_the_table_leaves_the_own_limits(
     processes: tuple[SharedLimits, SharedLimits], database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ from deploy import compose
 DOCKER = """#!/bin/sh
 echo "$*" >> "$DOCKER_LOG"
 case "$*" in
-    *"config --images"*) echo bechdel-platform:0.1.0 ;;
+    *"config --images"*) echo "$DOCKER_IMAGES" ;;
     *"image inspect"*) echo "$DOCKER_SIZE" ;;
 esac
 [ "$*" != "$DOCKER_FAILS" ]
@@ -27,6 +27,7 @@ class Docker:
         self.set = patch.setenv
         self.set("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
         self.set("DOCKER_LOG", str(self._log))
+        self.set("DOCKER_IMAGES", "postgres:18.1-trixie\nbechdel-platform:0.1.0")  # dependencies, in any order
         patch.setattr(compose, "PASSWORDS", ("true",))
 
     @property
@@ -46,6 +47,14 @@ def test_an_image_that_has_grown_too_large_is_refused(docker: Docker, size: str,
     assert compose.main(["image"]) == code
     assert docker.asked[0] == "compose build web"
     assert docker.asked[-1] == "image inspect bechdel-platform:0.1.0 --format {{.Size}}"
+
+
+def test_compose_that_names_no_image_of_ours_ends_in_one_sentence(
+    docker: Docker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.set("DOCKER_IMAGES", "")
+    assert compose.main(["image"]) == 1
+    assert capsys.readouterr().err == "Error: docker-compose.yml names no image bechdel-platform.\n"
 
 
 def test_a_step_that_fails_ends_the_command_in_one_sentence(

@@ -1,6 +1,8 @@
 """MLflow's start: who may log in, and that nobody else reaches a server without a login."""
 
+import io
 import os
+import stat
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -10,10 +12,12 @@ import pytest
 
 from common.errors import SettingsError
 from common.settings import Settings
+from orchestration import mlflow_server
 from orchestration.mlflow_server import (
     Login,
     environment_of_server,
     find_logins,
+    reads,
     refuse_open_server,
     store_address,
     write_login_file,
@@ -51,6 +55,26 @@ def test_the_command_refuses_in_one_line() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_without_a_named_login_file_it_lies_in_the_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_PASSWORD_FILE", "DB_CONNECTION_STRING_FILE", *PARTS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("DB_CONNECTION_STRING", "postgresql://ada@db.example/films")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", LONG)
+    monkeypatch.setattr(mlflow_server, "connect", lambda _: io.StringIO())
+    monkeypatch.setattr(mlflow_server, "set_logins", lambda *_: None)
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(os, "execve", lambda _program, _command, environment: started.append(environment))
+
+    mlflow_server.main([])
+
+    file = tmp_path / "mlflow" / "login.ini"
+    assert started[0]["MLFLOW_AUTH_CONFIG_PATH"] == str(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_each_login_comes_from_its_variable() -> None:
     found = find_logins(settings(mlflow_tracking_username="ada", mlflow_tracking_password=LONG), PARTS)
     assert found == [
@@ -75,6 +99,20 @@ def test_logins_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=sentence):
         find_logins(settings(**values), environment)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "only_reads"),
+    [
+        ("GET", "/api/2.0/mlflow/registered-models/alias", True),
+        ("POST", "/api/2.0/mlflow/runs/search", True),
+        ("POST", "/api/2.0/mlflow/runs/create", False),
+        ("POST", "/api/2.0/mlflow-artifacts/mpu/create/1/model/search", False),
+        ("DELETE", "/api/2.0/mlflow/runs/search", False),
+    ],
+)
+def test_searches_read_and_an_upload_by_that_name_does_not(method: str, path: str, only_reads: bool) -> None:
+    assert reads(method, path) is only_reads
 
 
 def test_the_login_file_says_what_mlflow_reads_back(tmp_path: Path) -> None:
