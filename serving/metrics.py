@@ -38,7 +38,10 @@ class Metrics:
         self.champion_loaded = self._gauge(
             "champion_loaded_timestamp_seconds", "When it was loaded; its age is time() minus this"
         )
+        # to find a label's number takes longer than to count: remembered for what each film counts
         self.stage = lru_cache(maxsize=None)(self.stages.labels)
+        self.verdict = lru_cache(maxsize=None)(self.verdicts.labels)
+        self.lookup = lru_cache(maxsize=None)(self.landed.labels)
 
     def note_champion(self, version: str, loaded_at: float) -> None:
         """Another model answers from now on."""

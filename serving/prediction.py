@@ -175,7 +175,7 @@ class Predictor:
             return self._landing.land(tmdb.fetch_movie(tmdb_id, deadline))
 
         stale = [tmdb_id for tmdb_id, state in states.items() if _is_stale(state)]
-        self._metrics.landed.labels("fresh").inc(len(states) - len(stale))
+        self._metrics.lookup("fresh").inc(len(states) - len(stale))
         if not stale:
             return {}
         with clock("tmdb"):
@@ -190,7 +190,7 @@ class Predictor:
         known, landed = state.film, state.landed
         notes = (state.note,) if state.note else ()
         if self._tmdb is not None and not isinstance(problem, MovieNotFoundError) and landed and landed.is_fresh:
-            self._metrics.landed.labels("fetched").inc()
+            self._metrics.lookup("fetched").inc()
             film = film_from_payload(landed.facts, known, is_synthetic=False)
             if not landed.has_credits:
                 notes = (*notes, "TMDB left the cast and crew out of its answer.")
@@ -201,7 +201,7 @@ class Predictor:
             )
         if known is None and isinstance(problem, MovieNotFoundError):
             return problem
-        self._metrics.landed.labels("stale" if problem else "none").inc()
+        self._metrics.lookup("stale" if problem else "none").inc()
         film = known or film_from_payload(landed.facts, None, is_synthetic=landed.is_synthetic)  # type: ignore[union-attr]
         return Subject(film, landed, degraded=(*notes, *_say_degraded(problem, landed)))
 
@@ -287,7 +287,7 @@ class Predictor:
             return scoring
         subject, scored = scoring.subject, scoring.scored
         ratings = scored.ratings
-        self._metrics.verdicts.labels(scored.verdict).inc()
+        self._metrics.verdict(scored.verdict).inc()
         return PredictionAnswer(
             movie=movie_facts(subject.film),
             prediction=Prediction(
