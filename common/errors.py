@@ -63,3 +63,15 @@ class TmdbCredentialError(TmdbError):
 
 class TmdbUnavailableError(TmdbError):
     """TMDB is away, slow, limiting or answering nonsense."""
+
+
+class TmdbNotAskedError(TmdbUnavailableError):
+    """TMDB was not asked: it has failed several times in a row, or our limits left no time to.
+
+    Attributes:
+        wait_seconds: until it may be asked again.
+    """
+
+    def __init__(self, message: str, wait_seconds: float) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds

@@ -1,15 +1,23 @@
 """Jobs beside the server: fetch TMDB's answers for the whole catalogue, and delete what may not be kept longer."""
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from common.errors import MovieNotFoundError, TmdbCredentialError, TmdbError, TmdbNotConfiguredError
+from common.errors import (
+    MovieNotFoundError,
+    TmdbCredentialError,
+    TmdbError,
+    TmdbNotAskedError,
+    TmdbNotConfiguredError,
+    TmdbUnavailableError,
+)
 from common.settings import Settings
 from common.tmdb import Deadline, TmdbClient
 from serving.database import Database
@@ -22,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 KEEP = timedelta(days=180)  # TMDB's terms of 2023-10-20, section 1.C: not longer than 6 months
 FETCH_SECONDS = 60.0
+PATIENCE = 10  # films in a row that TMDB fails: with the pauses between them, a minute and a half
 SECONDS_BETWEEN_LINES = 5.0
 
 _WITHOUT_FRESH_ANSWER = """
@@ -63,29 +72,45 @@ def fetch_all(tmdb_ids: list[int], tmdb: TmdbClient, landing: Landing) -> tuple[
 
     Raises:
         TmdbCredentialError: TMDB refuses the token; nothing more is asked then.
+        TmdbUnavailableError: it failed PATIENCE films in a row; neither then.
     """
+    ended = threading.Event()
+    counts = {"fetched": 0, "gone": 0, "failed": 0}
+    failed_in_a_row = 0
+    with ThreadPoolExecutor(JOB_CONNECTIONS) as pool:
+        try:
+            asked = [pool.submit(_fetch_one, tmdb_id, tmdb, landing, ended) for tmdb_id in tmdb_ids]
+            for result in _shown((future.result() for future in as_completed(asked)), len(tmdb_ids)):
+                counts[result] += 1
+                failed_in_a_row = failed_in_a_row + 1 if result == "failed" else 0
+                if failed_in_a_row == PATIENCE:
+                    raise TmdbUnavailableError(
+                        f"TMDB failed {PATIENCE} films in a row. {counts['fetched']:,} films were fetched and stay; "
+                        "repeat to fetch the others."
+                    )
+        except BaseException:
+            ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return counts["fetched"], counts["gone"], counts["failed"]
 
-    def fetch(tmdb_id: int) -> str:
+
+def _fetch_one(tmdb_id: int, tmdb: TmdbClient, landing: Landing, ended: threading.Event) -> str:
+    """Land a film's answer; while TMDB must not be asked, wait."""
+    while not ended.is_set():
         try:
             landing.land(tmdb.fetch_movie(tmdb_id, Deadline(FETCH_SECONDS)))
+            return "fetched"
         except MovieNotFoundError:
             return "gone"
         except TmdbCredentialError:
             raise
+        except TmdbNotAskedError as pause:
+            ended.wait(pause.wait_seconds)
         except TmdbError as error:
             logger.warning("backfill failed tmdb_id=%d reason=%s", tmdb_id, error)
             return "failed"
-        return "fetched"
-
-    counts = {"fetched": 0, "gone": 0, "failed": 0}
-    with ThreadPoolExecutor(JOB_CONNECTIONS) as pool:
-        try:
-            for result in _shown(pool.map(fetch, tmdb_ids), len(tmdb_ids)):
-                counts[result] += 1
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return counts["fetched"], counts["gone"], counts["failed"]
+    return "ended"
 
 
 def _shown(results: Iterator[str], total: int) -> Iterator[str]:

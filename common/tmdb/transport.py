@@ -18,14 +18,14 @@ import urllib3
 from pydantic import SecretStr
 from requests.auth import AuthBase
 
-from common.errors import TmdbCredentialError, TmdbUnavailableError
+from common.errors import TmdbCredentialError, TmdbNotAskedError, TmdbUnavailableError
 from common.tmdb.connection import TimedAdapter, answer_by
 from common.tmdb.limits import CircuitBreaker, Limits, OwnLimits, SingleFlight, Start
 
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3.0
-ATTEMPT_SECONDS = 5.0  # from connecting to the last byte: what hangs or drips leaves time for another attempt
+ATTEMPT_SECONDS = 5.0  # to the last byte: what hangs or drips leaves time for another attempt
 TOTAL_SECONDS = 10.0
 ATTEMPTS = 3
 KEPT_CONNECTIONS = 10  # while nobody asks
@@ -120,13 +120,14 @@ class TmdbTransport:
             raise self._credential_error()
         wait = self.breaker.seconds_closed_to_us()
         if wait > 0:
-            raise TmdbUnavailableError(
-                f"TMDB has failed several times in a row. It is asked again in {wait:.0f} seconds."
-            )
+            message = f"TMDB has failed several times in a row. It is asked again in {wait:.0f} seconds."
+            raise TmdbNotAskedError(message, wait)
         try:
             answer = self._call_with_retries(path, params, deadline)
         except TmdbCredentialError:
             self.breaker.succeeded()
+            raise
+        except TmdbNotAskedError:  # says nothing about TMDB
             raise
         except BaseException:
             self.breaker.failed()
@@ -135,9 +136,11 @@ class TmdbTransport:
         return answer
 
     def _call_with_retries(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
-        reason = "no time was left to ask"
+        reason = ""
         for attempt in range(ATTEMPTS):
             start = self._wait_for_start(deadline)
+            if start is None and attempt == 0:
+                raise TmdbNotAskedError("TMDB was not asked: no time was left to ask. Try again in a minute.", 1.0)
             if start is None:
                 break
             try:

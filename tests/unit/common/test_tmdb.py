@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from common.errors import MovieNotFoundError, TmdbCredentialError, TmdbUnavailableError
+from common.errors import MovieNotFoundError, TmdbCredentialError, TmdbNotAskedError, TmdbUnavailableError
 from common.tmdb import Deadline, TmdbClient
 from common.tmdb import transport as transport_module
 from common.tmdb.limits import OwnLimits
@@ -558,3 +558,13 @@ def test_title_is_encoded_once_as_utf8(fake: FakeTmdb, client: TmdbClient) -> No
     client.search("Ночь & день")
 
     assert "query=%D0%9D%D0%BE%D1%87%D1%8C+%26+%D0%B4%D0%B5%D0%BD%D1%8C" in fake.paths[0]
+
+
+def test_a_film_that_our_limits_left_no_time_for_is_no_failure_of_tmdb(fake: FakeTmdb) -> None:
+    client = TmdbClient(SecretStr(TOKEN), fake.url, limits=OwnLimits(requests_per_second=1))
+    fake.replies = [Reply(FILM)]
+    client.fetch_movie(7, Deadline(5.0))
+    for film in range(8, 20):
+        with pytest.raises(TmdbNotAskedError, match="no time was left to ask"):
+            client.fetch_movie(film, Deadline(0.01))
+    assert not client.transport.breaker.is_open
