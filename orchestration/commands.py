@@ -21,6 +21,7 @@ from orchestration.runtime import Runtime
 
 START_SECONDS = 120.0
 ANSWER_SECONDS = 90.0  # from its start; a busy machine needs long to import and to fetch the champion
+ANSWERS_PER_WORKER = 4  # one that is not ready yet is hardly ever missed by as many
 LINTERS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
@@ -229,9 +230,13 @@ def _start_server(runtime: Runtime, progress: Progress, *, ready: bool) -> None:
 
 
 class _FirstAnswer:
-    """Asks the server for the prediction of a film that is loaded, until it gives one."""
+    """Asks the server for the prediction of a film that is loaded, until it gives one however often it is asked.
+
+    Each question is a new connection, which any worker may take: one whose model is still on its way is noticed.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
+        self._questions = ANSWERS_PER_WORKER * runtime.settings.serving_workers
         self._url = f"{runtime.server.url}/api/v1/predictions"
         self._give_up = time.monotonic() + ANSWER_SECONDS
         with connect(runtime.settings.database_url) as connection:
@@ -241,6 +246,9 @@ class _FirstAnswer:
             raise ServiceError("No film is loaded, so there is nothing to answer. See `make logs`.")
 
     def __call__(self) -> bool:
+        return all(self._is_answered() for _ in range(self._questions))
+
+    def _is_answered(self) -> bool:
         try:
             answer = requests.post(self._url, json={"tmdb_id": self._movie_id}, timeout=20)
         except requests.RequestException:
