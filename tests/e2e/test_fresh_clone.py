@@ -170,7 +170,10 @@ def test_up_mends_what_kill_9_broke(clone: Clone) -> None:
     server = json.loads((clone.folder / ".local" / "run" / "server.json").read_text())["pid"]
     os.kill(server, signal.SIGKILL)
     clone.make("up")
-    assert {requests.get(f"{clone.url}/readyz", timeout=10).status_code for _ in range(8)} == {200}
+    deadline = time.monotonic() + 10
+    while {requests.get(f"{clone.url}/readyz", timeout=10).status_code for _ in range(8)} != {200}:
+        assert time.monotonic() < deadline, "a worker is not ready"
+        time.sleep(0.5)
     assert clone.rows("select count(*) from raw.movies") == [(FILMS,)]
 
 
