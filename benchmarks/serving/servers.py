@@ -27,11 +27,12 @@ def platform(settings: Settings) -> Iterator[None]:
         yield
         return
     print(f"No server is ready at {address}: `make up` first.", flush=True)
-    subprocess.run([sys.executable, "-m", "orchestration", "up"], cwd=ROOT, check=True)
+    environment = dict(os.environ)  # MLflow's client adds its address, and `down` would take it for somebody else's
+    subprocess.run([sys.executable, "-m", "orchestration", "up"], cwd=ROOT, env=environment, check=True)
     try:
         yield
     finally:
-        subprocess.run([sys.executable, "-m", "orchestration", "down"], cwd=ROOT, check=False)
+        subprocess.run([sys.executable, "-m", "orchestration", "down"], cwd=ROOT, env=environment, check=False)
 
 
 def _is_ready(address: str) -> bool:
