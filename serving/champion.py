@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 MODEL_NAME = "bechdel-test-predictor"
 ALIAS = "champion"
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says that there is no such thing
 EVALUATION = "evaluation.json"
 LAYOUT = "2"  # of the kept folders; another one is fetched again
 POLL_SECONDS = 3.0
@@ -78,14 +77,11 @@ class MlflowRegistry:
 
     def find_champion(self) -> ModelVersion | None:
         client = self._open()
-        from mlflow.exceptions import MlflowException
+        from common.model_registry import find_by_alias  # with MLflow, which takes a second to import
 
-        try:
-            found = client.get_model_version_by_alias(MODEL_NAME, ALIAS)
-        except MlflowException as error:
-            if error.error_code in ABSENT or (error.error_code == "PERMISSION_DENIED" and not self._has_model()):
-                return None
-            raise
+        found = find_by_alias(client, MODEL_NAME, ALIAS)
+        if found is None:
+            return None
         registered_at = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat()
         return ModelVersion(MODEL_NAME, str(found.version), found.run_id or "", dict(found.tags), registered_at)
 
@@ -102,16 +98,6 @@ class MlflowRegistry:
             self._client.download_artifacts(version.run_id, EVALUATION, str(directory))
         except Exception as error:  # noqa: BLE001 - the model answers without its figures
             logger.warning("evaluation missing version=%s kind=%s", version.version, type(error).__name__)
-
-    def _has_model(self) -> bool:
-        """Asked of the model itself: MLflow with a login forbids to see the alias of a model that is not there."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.get_registered_model(MODEL_NAME)
-        except MlflowException as error:
-            return error.error_code not in ABSENT
-        return True
 
     def _open(self) -> Any:
         if self._client is None:

@@ -26,7 +26,7 @@ PLACES = 5
 MAX_FILMS = 400
 # What the behaviour test asserts and the pages state: by more than this no woman at the top lowers the probability.
 STATED_LOSS = 0.001
-_RATING_PASSES = 3
+RATING_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def score_live(connection: psycopg.Connection, scorer: Scorer, movie_ids: Sequen
             values[movie_id].update(zip(columns, found, strict=True))
     if not values:
         return {}
-    scores = scorer.probabilities(scorer.encode(list(values.values())))[:, _RATING_PASSES]
+    scores = scorer.probabilities(scorer.encode(list(values.values())))[:, RATING_PASSES]
     return dict(zip(values, scores.tolist(), strict=True))
 
 

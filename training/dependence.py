@@ -19,6 +19,7 @@ from training.billing import (
     FEMALE,
     MALE,
     PLACES,
+    RATING_PASSES,
     STATED_LOSS,
     Payload,
     order_cast,
@@ -35,7 +36,6 @@ Floats = NDArray[np.float64]
 SWEPT_FILMS = 250
 SWEPT_FEATURES = 6
 GRID = 11
-_RATING_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _sweep_column(scorer: Scorer, matrix: Floats, name: str) -> Sweep:
     for value in grid.tolist():
         swept = matrix.copy()
         swept[:, column] = value
-        steps.append((f"{value:.3g}", value, scorer.probabilities(swept)[:, _RATING_PASSES]))
+        steps.append((f"{value:.3g}", value, scorer.probabilities(swept)[:, RATING_PASSES]))
     return _make_sweep(name, scorer.features[name].description, steps)
 
 

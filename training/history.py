@@ -8,9 +8,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from common.errors import ModelNotReadyError
+from common.model_registry import find_by_alias
 
 CHAMPION = "champion"
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says that there is no such thing
 # "begin/end" in ISO 8601, UTC, several separated by spaces; the end is empty while it lasts.
 PERIODS = "champion_periods"
 
@@ -32,21 +32,7 @@ class Period:
 
 def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
     """The version that bears the alias; None when there is none."""
-    try:
-        return client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in _ABSENT or (error.error_code == "PERMISSION_DENIED" and not _is_there(client, name)):
-            return None
-        raise
-
-
-def _is_there(client: MlflowClient, name: str) -> bool:
-    """Asked of the model itself: MLflow with a login forbids to see the alias of a model that is not there."""
-    try:
-        client.get_registered_model(name)
-    except MlflowException as error:
-        return error.error_code not in _ABSENT
-    return True
+    return find_by_alias(client, name, CHAMPION)
 
 
 def crown(client: MlflowClient, name: str, version: str, *, now: datetime | None = None) -> None:
