@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, with errors that say which server and what to do."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psycopg
 
@@ -32,3 +32,8 @@ def connect(url: str, **options: Any) -> psycopg.Connection:
             f"PostgreSQL at {address(url)} cannot be reached ({reason}). "
             "Start it with `make up`, or correct DB_CONNECTION_STRING."
         ) from error
+
+
+def store_address(url: str) -> str:
+    """The URL of MLflow's tables in a database: a schema of their own, whoever logs in."""
+    return f"{url}{'&' if '?' in url else '?'}options={quote('-csearch_path=mlflow')}"

@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from common import cli
-from common.database import connect
+from common.database import connect, store_address
 from common.errors import SettingsError
 from common.secret_files import read_secret
 from common.settings import ROOT, Settings, load_settings
@@ -82,11 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),  # of one form that only administrators see
         }
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, without a shell
-
-
-def store_address(url: str) -> str:
-    """MLflow's tables in a database: a schema of their own, whoever logs in."""
-    return f"{url}{'&' if '?' in url else '?'}options={quote('-csearch_path=mlflow')}"
 
 
 def find_logins(settings: Settings, environment: Mapping[str, str]) -> list[Login]:

@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
+from common.database import store_address
 from common.errors import ServiceError
 from common.settings import Settings
 from training.history import find_champion
@@ -99,12 +99,14 @@ def collect_garbage(settings: Settings) -> str:
             f"Deleted. The files behind {settings.tracking_uri} are collected by who runs that server: "
             "mlflow gc --backend-store-uri ..."
         )
-    url = settings.database_url
-    store = f"{url}{'&' if '?' in url else '?'}options={quote('-csearch_path=mlflow')}"
     artifacts = settings.state_dir / "mlflow" / "artifacts"
     answer = subprocess.run(
         [sys.executable, "-c", _COLLECT, "--artifacts-destination", str(artifacts)],
-        env={**os.environ, _STORE_VARIABLE: store, "MLFLOW_TRACKING_URI": settings.tracking_uri},
+        env={
+            **os.environ,
+            _STORE_VARIABLE: store_address(settings.database_url),
+            "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        },
         capture_output=True,
         text=True,
         timeout=_GARBAGE_SECONDS,

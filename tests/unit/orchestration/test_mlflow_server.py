@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common.database import store_address
 from common.errors import SettingsError
 from common.settings import Settings
 from orchestration import mlflow_server
@@ -19,7 +20,6 @@ from orchestration.mlflow_server import (
     find_logins,
     reads,
     refuse_open_server,
-    store_address,
     write_login_file,
 )
 from tests.conftest import ROOT
