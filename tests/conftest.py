@@ -7,7 +7,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import prometheus_client  # noqa: F401 - before Feast, whose import makes it share numbers between registries
+# An import of Feast sets this, also for the parallel workers that a process starts afterwards; with it set,
+# prometheus_client shares the numbers of all registries. So: not set, and imported before Feast is.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+import prometheus_client  # noqa: F401
 import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings

@@ -81,6 +81,7 @@ def test_blank_lines_are_no_rows_and_rows_are_numbered_from_one(tmp_path: Path) 
         (gzip.compress(b"a,b\n" + bytes(range(1, 9)) * 5000)[:-20], "is damaged"),
         ("a,b\n".encode("utf-16"), "UTF-16"),
     ],
+    ids=["empty", "cut off", "utf-16"],
 )
 def test_what_is_no_readable_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence):
