@@ -26,8 +26,8 @@ LIVE_THEMES = ("cast", "crew", "production", "text", "genre", "history", "after_
 UNITS = {  # how a number's name ends: the words for its unit; a count is of what its description begins with
     "_count": "", "_share(_of_all)?": "0 to 1", "_balance": "-1 to 1", "_lift": "-1 to 1", "_rank": "rank, from 1",
     "_per_100": "per 100 words", "_log": "logarithm", "_minutes": "minutes", "_usd": "US dollars", "_year": "Year",
-    "_month": "1 to 12", "_representation": "0 to 100", "_vote_average": "0 to 10", "_expected_passes": "How many films",
-    "_popularity": "scale",
+    "_month": "1 to 12", "_representation": "0 to 100", "_vote_average": "0 to 10", "_popularity": "scale",
+    "_expected_passes": "How many films",
 }  # fmt: skip
 COLUMNS = "select column_name, data_type from information_schema.columns where table_schema = %s and table_name = %s"
 
