@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ import pytest
 import requests
 from feast import FeatureStore
 
+from common.settings import Settings
 from feature_repo.manifest import load_feature_models
+from orchestration import commands
+from orchestration.runtime import Runtime
 from tests.conftest import free_port
 from tests.feature_films import (
     FULL_PAYLOAD,
@@ -233,6 +237,19 @@ def test_feasts_own_console_runs_and_shows_the_descriptions_of_the_contract(
         assert view["description"] == model.description
         shown = {feature["name"]: feature["description"] for feature in view["features"]}
         assert shown == {feature.name: feature.description for feature in model.features}
+
+
+def test_documentation_and_lineage_are_one_static_page(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(commands, "ROOT", tmp_path)  # the page of a running platform stays as it is
+    settings = Settings(_env_file=None, db_connection_string=project.database_url, state_dir=tmp_path)
+    assert commands.docs(Runtime(settings), Namespace()) == 0
+    page = (tmp_path / "reports" / "dbt.html").read_text(encoding="utf-8")
+    for model in load_feature_models(project.manifest):
+        assert f"model.bechdel.{model.name}" in page
+        assert f"exposure.bechdel.feast_{model.view_name}" in page
+        assert all(feature.name in page for feature in model.features)
 
 
 def test_old_films_are_told_by_source_freshness(project: Project) -> None:
