@@ -159,7 +159,7 @@ def test_build_killed_at_any_moment_leaves_the_last_good_tables_and_the_next_com
     before = content(project)
     add_film(project, 21)
     after_kill = {}
-    for line in random_places(1, 200):  # two lines for each of 35 tables and 79 tests, and what surrounds them
+    for line in random_places(1, 200):  # two lines for each of 35 tables and 82 tests, and what surrounds them
         where = kill_at_line(project.start_dbt("build", "--exclude-resource-type", "unit_test"), line)
         wait_for_the_server_to_notice(project)
         after_kill[where] = content(project)
