@@ -97,9 +97,9 @@ class ArrowConnection:
         return root
 
     def create_temporary(self, name: str, rows: pa.Table) -> None:
-        """A temporary table with statistics, gone with the session."""
+        """A temporary table with statistics, in place of an earlier one, gone with the session."""
         with self._session.cursor() as cursor:
-            cursor.adbc_ingest(name, rows, mode="create", temporary=True)
+            cursor.adbc_ingest(name, rows, mode="replace", temporary=True)
             cursor.execute(f"analyze {quote(name)}")
 
     def describe(self, relation: str, columns: list[str] | None = None) -> "dict[str, Column]":

@@ -23,20 +23,21 @@ def probe(
     filter_created: bool,
 ) -> pa.Table | None:
     """The features of each entity row in its order; None when no index makes the probes cheap."""
-    name = f"{ENTITIES}_{source.view}"
-    connection.create_temporary(name, entities)
-    query = probe_query(source, columns, f"{quote(name)}", filter_created=filter_created)
+    connection.create_temporary(ENTITIES, entities)
+    query = probe_query(source, columns, ENTITIES, filter_created=filter_created)
     if connection.plan(query)["Total Cost"] > entities.num_rows * HIGHEST_PROBE_COST:
         return None
-    return connection.table(query)
+    return connection.table(query).rename_columns([feature.name for feature in source.features])
 
 
 def probe_query(source: FeatureSource, columns: dict[str, Column], entities: str, *, filter_created: bool) -> str:
-    """One `lateral` probe per entity row: the newest row of its key that was known at its moment."""
-    names = ", ".join(f"newest.{quote(feature.name)}" for feature in source.features)
+    """One `lateral` probe per entity row: the newest row of its key that was known at its moment.
+
+    The features are numbered: PostgreSQL would cut a long name.
+    """
     probed = _newest_row(source, columns, f"entity.{MOMENT}", filter_created=filter_created)
     return f"""
-        select {names}
+        select {", ".join(f"newest.feature_{i}" for i in range(len(source.features)))}
         from {entities} as entity
         left join lateral ({probed}) as newest on true
         order by entity.{ROW}
@@ -55,7 +56,7 @@ def statement(
     outputs = ["entity.*"]
     probes = []
     for i, (source, columns) in enumerate(sources):
-        outputs += [f"view_{i}.{quote(feature.name)}" for feature in source.features]
+        outputs += [f"view_{i}.feature_{j} as {quote(feature.name)}" for j, feature in enumerate(source.features)]
         probed = _newest_row(source, columns, moment, filter_created=filter_created)
         probes.append(f"left join lateral ({probed}) as view_{i} on true")
     return f"""
@@ -67,7 +68,7 @@ def statement(
 
 
 def _newest_row(source: FeatureSource, columns: dict[str, Column], moment: str, *, filter_created: bool) -> str:
-    outputs = [f"{columns[feature.column].expression} as {quote(feature.name)}" for feature in source.features]
+    outputs = [f"{columns[feature.column].expression} as feature_{i}" for i, feature in enumerate(source.features)]
     order = [source.event_time, source.created_time] if source.created_time else [source.event_time]
     newest_first = ", ".join(f"source.{quote(column)} desc" for column in order)
     return f"""

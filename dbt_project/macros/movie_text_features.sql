@@ -2,8 +2,9 @@
     Words that are about a woman or a man by their meaning. Source: the definitional and the equalize pairs of
     Bolukbasi, Chang, Zou, Saligrama and Kalai, "Man is to Computer Programmer as Woman is to Homemaker? Debiasing Word
     Embeddings", NeurIPS 2016 (https://github.com/tolga-b/debiaswe, data/), without its given names, animals, organs and
-    faiths, and with its underscored pairs as one word. Ours besides: him, hers, mum, girlfriend(s) and boyfriend(s),
-    bride and groom, widow and widower, heroine and hero, actress and actor, since plots are full of them.
+    convents, and with its underscored pairs as one word. Ours besides: the singular or plural that a pair there lacks
+    (wife, aunts, dude, ...), him, hers, mum, girlfriend and boyfriend, bride and groom, widow and widower, heroine and
+    hero, actress and actor, since plots are full of them.
     English only: overviews are asked for in English, so another language counts as a text without such words.
 -#}
 {% macro gendered_words(gender) -%}

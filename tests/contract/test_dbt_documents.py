@@ -80,6 +80,18 @@ def test_every_model_has_a_group_and_only_intermediate_ones_are_private(manifest
     assert private == {node["name"] for node in nodes if node["path"].startswith("intermediate")}
 
 
+def test_every_feature_and_label_table_has_a_contract_that_forbids_rows_without_key_or_time(
+    manifest: Mapping[str, Any],
+) -> None:
+    tables = {name: node for name, node in models(manifest).items() if name.startswith(("ftr_", "lbl_"))}
+    assert len(tables) > 10
+    for name, node in tables.items():
+        assert node["config"]["contract"]["enforced"], name
+        first = list(node["columns"].values())[:3]  # the key and both times: feature_repo/manifest.py
+        constraints = [[constraint["type"] for constraint in column["constraints"]] for column in first]
+        assert constraints == [["not_null"]] * 3, name
+
+
 def test_every_docs_block_is_used_and_no_description_says_the_same_three_times(manifest: Mapping[str, Any]) -> None:
     blocks = {block["name"] for key, block in manifest["docs"].items() if key.startswith("doc.bechdel.")}
     yaml = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "dbt_project" / "models").rglob("*.yml"))

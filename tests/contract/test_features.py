@@ -1,32 +1,56 @@
-"""The seams of a feature: dbt's contract, the tables, the live views and Feast say the same of it."""
+"""The seams of a feature: dbt's contract, tables, live views, Feast's registry, online rows and signature agree."""
 
+import re
 import string
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from feast import FeatureService, FeatureView
+from feast import FeatureService, FeatureStore, FeatureView
 
-from feature_repo.manifest import FEAST_TYPES, FeatureModel, load_feature_models
+from feature_repo.manifest import FEAST_TYPES, TIME_COLUMNS, Feature, FeatureModel, load_feature_models
 from feature_repo.views import feast_objects
-from tests.feature_films import Project, columns_of, fill_raw_tables
+from tests.feature_films import Project, columns_of, fill_raw_tables, open_store
+from training.dataset import read_feature_infos
+from training.registry import signature_of
+
+pytestmark = [
+    # Feast's and its dependencies' own; none of them is about what we call
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
 
 FAMILIES = {"cast", "crew", "production", "text", "genre", "history", "after_release"}
 LIVE_THEMES = ("cast", "crew", "production", "text", "genre", "history", "after_release")
+UNITS = {  # how a number's name ends: the words for its unit; a count is of what its description begins with
+    "_count": "", "_share(_of_all)?": "0 to 1", "_balance": "-1 to 1", "_lift": "-1 to 1", "_rank": "rank, from 1",
+    "_per_100": "per 100 words", "_log": "logarithm", "_minutes": "minutes", "_usd": "US dollars", "_year": "Year",
+    "_month": "1 to 12", "_representation": "0 to 100", "_vote_average": "0 to 10", "_popularity": "scale",
+    "_expected_passes": "How many films",
+}  # fmt: skip
 COLUMNS = "select column_name, data_type from information_schema.columns where table_schema = %s and table_name = %s"
 
 
 @pytest.fixture(scope="module")
 def project(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Hand-made films, built by dbt without its tests."""
+    """Hand-made films, built by dbt without its tests, published to Feast."""
     fill_raw_tables(module_database_url)
     built = Project(module_database_url, tmp_path_factory.mktemp("dbt"))
     built.run()
+    built.publish()
     return built
 
 
 @pytest.fixture(scope="module")
 def models(project: Project) -> tuple[FeatureModel, ...]:
     return load_feature_models(project.manifest)
+
+
+@pytest.fixture(scope="module")
+def store(project: Project) -> Iterator[FeatureStore]:
+    with open_store(project.database_url) as opened:
+        yield opened
 
 
 def actual_columns(project: Project, schema: str, table: str) -> dict[str, str]:
@@ -82,6 +106,36 @@ def test_feast_fields_are_the_contracts_columns(project: Project, models: tuple[
     }
 
 
+def test_registry_and_online_rows_hold_the_contracts_columns(
+    project: Project, store: FeatureStore, models: tuple[FeatureModel, ...]
+) -> None:
+    for model in models:
+        contract = columns_of(project.manifest, model.name)
+        view = store.get_feature_view(model.view_name)
+        registered = {field.name: field.dtype for field in (*view.entity_columns, *view.features)}
+        assert registered == {
+            name: FEAST_TYPES[data_type] for name, data_type in contract.items() if name not in TIME_COLUMNS
+        }
+        online = {**contract, "_event_ts": contract["event_timestamp"], "_created_ts": contract["created_timestamp"]}
+        for name in TIME_COLUMNS:
+            del online[name]
+        assert actual_columns(project, "online", f"bechdel_{model.view_name}") == online
+
+
+def test_signature_of_a_model_is_its_services_columns(
+    project: Project, store: FeatureStore, models: tuple[FeatureModel, ...]
+) -> None:
+    contracts = {model.view_name: columns_of(project.manifest, model.name) for model in models}
+    for service in store.list_feature_services():
+        expected = {
+            feature.name: "string" if contracts[view.name][feature.name] == "text" else "double"
+            for view in service.feature_view_projections
+            for feature in view.features
+        }
+        signature = signature_of(read_feature_infos(store, service))
+        assert {column.name: column.type.name for column in signature.inputs} == expected
+
+
 def test_feature_names_are_unique_over_all_views_and_carry_their_theme(models: tuple[FeatureModel, ...]) -> None:
     names = [feature.name for model in models for feature in model.features]
     assert len(names) == len(set(names))
@@ -93,13 +147,37 @@ def test_feature_names_are_unique_over_all_views_and_carry_their_theme(models: t
     ] == []
 
 
-def test_every_feature_says_its_family_its_meaning_and_what_unknown_means(models: tuple[FeatureModel, ...]) -> None:
+def test_every_feature_says_its_family_when_it_is_known_and_what_null_means(models: tuple[FeatureModel, ...]) -> None:
     features = [feature for model in models for feature in model.features]
     assert {feature.tags["family"] for feature in features} <= FAMILIES
-    always_known = {"reference_title", "reference_year"}
-    silent = [feature.name for feature in features if "Null:" not in feature.description]
-    assert set(silent) == always_known
+    said = re.compile(r".+\b[Kk]nown (on|from|after) .*\bNull: \w")  # after what it means
+    assert [feature.name for feature in features if not said.match(feature.description)] == []
     assert [feature.name for feature in features if not feature.tags.get("sentence_null")] == []
+
+
+def test_every_number_has_its_unit_in_its_name_and_in_words(models: tuple[FeatureModel, ...]) -> None:
+    numbers = [feature for model in models for feature in model.features if feature.data_type != "text"]
+    assert [feature.name for feature in numbers if not says_unit(feature)] == []
+
+
+def says_unit(feature: Feature) -> bool:
+    if feature.data_type == "boolean":
+        return feature.description.startswith("Whether ")
+    (words,) = [words for ending, words in UNITS.items() if re.search(f"{ending}$", feature.name)] or [None]
+    return words is not None and words in feature.description
+
+
+def test_services_of_the_release_day_hold_nothing_that_is_known_later(models: tuple[FeatureModel, ...]) -> None:
+    described = {feature.name: feature.description for model in models for feature in model.features}
+    services = [item for item in feast_objects(models) if isinstance(item, FeatureService)]
+    late = {
+        service.name
+        for service in services
+        for projection in service.feature_view_projections
+        for field in projection.features
+        if "nown on release day" not in described[field.name]
+    }
+    assert late == {"movie_bechdel_anytime_v1", "movie_reference_v1"}
 
 
 def test_model_descriptions_end_with_their_grain(models: tuple[FeatureModel, ...]) -> None:

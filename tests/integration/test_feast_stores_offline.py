@@ -178,7 +178,7 @@ def generated_views() -> list[Any]:
     return [*views.values(), third]
 
 
-def generated_view(view: str) -> FeatureView:
+def generated_view(view: str, table: str | None = None) -> FeatureView:
     return FeatureView(
         name=view,
         entities=[MOVIE],
@@ -186,7 +186,7 @@ def generated_view(view: str) -> FeatureView:
         schema=[Field(name=f"{view}_value", dtype=Int64), Field(name="movie_id", dtype=Int64)],
         source=PostgreSQLSource(
             name=view,
-            table=view,
+            table=table or view,
             timestamp_field="event_time",
             created_timestamp_column="created_time" if view in VERSIONED else "",
             field_mapping={"v": f"{view}_value", "source_key": "movie_id"},
@@ -437,6 +437,20 @@ def test_large_tables_are_probed_only_through_an_index(lab: Lab) -> None:
             lab.ask("ours", frame, ["plain:plain_value"])
         assert asked == ["merge"]
     lab.connection.execute("create index on plain (source_key, event_time)")
+
+
+@pytest.mark.parametrize("way", ["probe", "merge"])
+def test_names_that_postgresql_cuts_to_the_same_do_not_meet(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    force(monkeypatch, way)
+    views = [f"{'long_' * 12}{ending}" for ending in ("one", "two")]  # PostgreSQL keeps 63 letters
+    lab.apply(MOVIE, *(generated_view(view, table="plain") for view in views))
+    lab.connection.execute("truncate plain")
+    lab.connection.execute("insert into plain values (7, '2020-01-01', null, 70)")
+    frame = pd.DataFrame({"movie_id": [7], "event_timestamp": [pd.Timestamp("2020-01-02", tz="UTC")]})
+    found = lab.ask("ours", frame, [f"{view}:{view}_value" for view in views])
+    assert [found[f"{view}_value"][0] for view in views] == [70, 70]
 
 
 def test_missing_key_column_is_named(lab: Lab) -> None:

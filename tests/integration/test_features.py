@@ -1,6 +1,12 @@
 """dbt and Feast over hand-made films: what training gets, what is served and what is live are the same values."""
 
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +14,18 @@ from typing import Any
 import pandas as pd
 import psycopg
 import pytest
+import requests
 from feast import FeatureStore
 
+from common.settings import Settings
+from feature_repo.manifest import load_feature_models
+from orchestration import commands
+from orchestration.runtime import Runtime
+from tests.conftest import free_port
 from tests.feature_films import (
     FULL_PAYLOAD,
     LOADED_AT,
+    ROOT,
     Project,
     add_payload,
     add_rated_film,
@@ -187,6 +200,56 @@ def test_one_live_film_is_found_by_the_primary_keys_in_every_live_view(project: 
             for condition in ("using tmdb_movies_pkey", "Index Cond: (tmdb_id = $1)", "using movies_pkey"):
                 assert condition in plan, view
             assert "Seq Scan" not in plan, view
+
+
+@pytest.fixture
+def feast_console(project: Project) -> Iterator[str]:
+    """`make feast-ui` on a port of its own; its address once it answers."""
+    port = free_port()
+    start = f"from orchestration import feast_ui as ui; ui.ADDRESS = (*ui.ADDRESS[:-1], '{port}'); ui.main()"
+    environment = {**os.environ, "DB_CONNECTION_STRING": project.database_url}
+    process = subprocess.Popen([sys.executable, "-c", start], cwd=ROOT, env=environment, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 120
+    while not answers(address):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    yield address
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait()
+
+
+def answers(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_feasts_own_console_runs_and_shows_the_descriptions_of_the_contract(
+    project: Project, feast_console: str
+) -> None:
+    assert "<div id=" in requests.get(feast_console, timeout=30).text
+    for model in load_feature_models(project.manifest):
+        address = f"{feast_console}/api/v1/feature_views/{model.view_name}?project=bechdel"
+        view = requests.get(address, timeout=30).json()["spec"]
+        assert view["description"] == model.description
+        shown = {feature["name"]: feature["description"] for feature in view["features"]}
+        assert shown == {feature.name: feature.description for feature in model.features}
+
+
+def test_documentation_and_lineage_are_one_static_page(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(commands, "ROOT", tmp_path)  # the page of a running platform stays as it is
+    settings = Settings(_env_file=None, db_connection_string=project.database_url, state_dir=tmp_path)
+    assert commands.docs(Runtime(settings), Namespace()) == 0
+    page = (tmp_path / "reports" / "dbt.html").read_text(encoding="utf-8")
+    for model in load_feature_models(project.manifest):
+        assert f"model.bechdel.{model.name}" in page
+        assert f"exposure.bechdel.feast_{model.view_name}" in page
+        assert all(feature.name in page for feature in model.features)
 
 
 def test_old_films_are_told_by_source_freshness(project: Project) -> None:

@@ -1,6 +1,6 @@
 """Nothing that happens later changes what the model is taught about an earlier film."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -106,6 +106,23 @@ def the_world_goes_on(connection: psycopg.Connection) -> None:
     )
 
 
+def cast_sizes(store: FeatureStore, project: Project, films: Sequence[int], *, filtered: bool) -> list[float | None]:
+    """Of films at their release days, with or without the filter on the second clock."""
+    labels = load_labels(project.database_url)
+    keys = labels.loc[labels["movie_id"].isin(films), ["movie_id", "event_timestamp"]]
+    joined = store.get_historical_features(
+        entity_df=keys, features=["movie_cast:cast_members_count"], filter_by_created_timestamp=filtered
+    )
+    sizes: list[float | None] = joined.to_arrow()["cast_members_count"].to_pylist()
+    return sizes
+
+
+def test_filter_on_the_second_clock_keeps_the_history_that_was_loaded_at_once(
+    store: FeatureStore, project: Project
+) -> None:
+    assert cast_sizes(store, project, EARLIER_FILMS, filtered=True) == [2] * len(EARLIER_FILMS)
+
+
 def test_later_films_ratings_and_votes_change_no_release_day_row_and_a_leaky_view_is_caught(
     store: FeatureStore, project: Project
 ) -> None:
@@ -128,6 +145,13 @@ def test_later_films_ratings_and_votes_change_no_release_day_row_and_a_leaky_vie
 
     (changed,) = project.rows("select max(event_timestamp) as at from features.ftr_person_track_record")
     assert changed["at"] == datetime(2026, 1, 31, tzinfo=UTC)  # the new ratings count, from when we learned of them
+
+
+def test_filter_on_the_second_clock_hides_what_was_written_late(store: FeatureStore, project: Project) -> None:
+    """Old films that we were told of late, after `the_world_goes_on`."""
+    told_late = range(301, 311)
+    assert cast_sizes(store, project, told_late, filtered=False) == [2] * len(told_late)
+    assert cast_sizes(store, project, told_late, filtered=True) == [None] * len(told_late)
 
 
 def test_corrected_cast_changes_the_films_own_row_and_its_second_clock_says_so(project: Project) -> None:

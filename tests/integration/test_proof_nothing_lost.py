@@ -42,6 +42,30 @@ CONTENT = """
 # Where programs are killed differs from run to run; a failure names the seed, which sets it for a repetition.
 KILL_SEED = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
 KILLS = 3
+# An apply of a new column writes 34 rows; what it wrote before a kill, the next one does not write again.
+REGISTRY_WRITES = 8
+APPLIES = (Project.start_apply_by_hand, Project.start_publish, Project.start_apply_by_hand)
+STOP_AT_WRITE = """
+    create sequence registry_writes;
+    create function stop_at_write() returns trigger language plpgsql as $$
+    begin
+        if nextval('public.registry_writes') = {} then
+            perform pg_advisory_lock(1);
+        end if;
+        return new;
+    end $$;
+    do $$
+    declare
+        name text;
+    begin
+        for name in select tablename from pg_tables where schemaname = 'feast' loop
+            execute format(
+                'create trigger stop before insert or update on feast.%I for each row execute function %I()',
+                name, 'stop_at_write'
+            );
+        end loop;
+    end $$;
+"""
 ALWAYS_FAILS = "select movie_id from {{ ref('ftr_movie_genre') }}"
 
 
@@ -135,7 +159,7 @@ def test_build_killed_at_any_moment_leaves_the_last_good_tables_and_the_next_com
     before = content(project)
     add_film(project, 21)
     after_kill = {}
-    for line in random_lines(1, 200):  # two lines for each of 35 tables and 79 tests, and what surrounds them
+    for line in random_places(1, 200):  # two lines for each of 35 tables and 82 tests, and what surrounds them
         where = kill_at_line(project.start_dbt("build", "--exclude-resource-type", "unit_test"), line)
         wait_for_the_server_to_notice(project)
         after_kill[where] = content(project)
@@ -169,7 +193,7 @@ def test_publishing_killed_at_any_moment_leaves_the_last_good_values_online_and_
 ) -> None:
     add_film(project, 31)
     build_cast(project)
-    for line in random_lines(2, 10):  # one line for what is applied, and one for each of twelve views
+    for line in random_places(2, 10):  # one line for what is applied, and one for each of twelve views
         where = kill_at_line(project.start_publish(), line)
         store.refresh_registry()
         assert served_cast_size(store, 1) == 4, where
@@ -181,22 +205,40 @@ def test_publishing_killed_at_any_moment_leaves_the_last_good_values_online_and_
 def test_apply_killed_in_the_middle_of_a_new_column_leaves_the_service_readable(project: Project) -> None:
     with new_genre_column(project):
         build_genre(project)
-        for lock, start in (
-            ("online.bechdel_movie_genre in access share mode", project.start_publish),
-            ("feast.feature_views in exclusive mode", project.start_apply_by_hand),
-            ("feast.feature_views in exclusive mode", project.start_publish),
-            ("feast.feature_services in exclusive mode", project.start_publish),
-            ("online.published in share mode", project.start_publish),
-        ):
-            with held(project, lock):
-                kill_when_blocked(project, start())
+        kill_at_lock(project, "online.bechdel_movie_genre in access share mode")  # it widens the table
+        for write, start in zip(random_places(3, REGISTRY_WRITES), APPLIES, strict=True):
+            with stopped_at(project, write):
+                kill_when_blocked(project, start(project))
             wait_for_the_server_to_notice(project)
-            assert served_genres(project, 1) == 2, lock
+            assert served_genres(project, 1) == 2, f"KILL_SEED={KILL_SEED}, at write {write} of {start.__name__}"
+        kill_at_lock(project, "feast.feature_services in exclusive mode")
+        kill_at_lock(project, "online.published in share mode")
         project.publish()
         assert served_genres(project, 1) == 2
         assert project.rows("select genre_new_count from online.bechdel_movie_genre where movie_id = 1") == [
             {"genre_new_count": 1}
         ]
+
+
+def kill_at_lock(project: Project, lock: str) -> None:
+    """Kill `publish.py` when it comes to the lock; the service can be read as before."""
+    with held(project, lock):
+        kill_when_blocked(project, project.start_publish())
+    wait_for_the_server_to_notice(project)
+    assert served_genres(project, 1) == 2, lock
+
+
+@contextmanager
+def stopped_at(project: Project, write: int) -> Iterator[None]:
+    """Whoever writes so many rows into Feast's registry waits there."""
+    with psycopg.connect(project.database_url, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(1)")
+        connection.execute(STOP_AT_WRITE.format(write))  # type: ignore[arg-type]
+        try:
+            yield
+        finally:
+            connection.execute("select pg_advisory_unlock(1)")  # who waits there goes on, and gives its locks back
+            connection.execute("drop function stop_at_write cascade; drop sequence registry_writes")
 
 
 @contextmanager
@@ -271,8 +313,8 @@ def wait_for_the_server_to_notice(project: Project) -> None:
         time.sleep(0.1)
 
 
-def random_lines(which: int, last: int) -> list[int]:
-    """After which lines of its output a program is killed."""
+def random_places(which: int, last: int) -> list[int]:
+    """At which lines of its output, or at which of its writes, a program is killed."""
     return sorted(random.Random(KILL_SEED + which).sample(range(1, last + 1), KILLS))
 
 
