@@ -110,13 +110,18 @@ class TmdbTransport:
         except TimeoutError as error:
             raise TmdbUnavailableError("TMDB did not answer in time. Try again in a minute.") from error
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether TMDB refused the credential within the last minute."""
+        return time.monotonic() < self._credential_refused_until
+
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()
         self._limits.close()
 
     def _call(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
-        if time.monotonic() < self._credential_refused_until:
+        if self.is_refused:
             raise self._credential_error()
         wait = self.breaker.seconds_closed_to_us()
         if wait > 0:

@@ -17,6 +17,7 @@ from serving.schemas import PredictionAnswer, Problem
 from tests.serving_parts import Platform
 
 PREDICTIONS = "/api/v1/predictions"
+PARTS = ("tmdb", "model", "database", "feature_store", "mlflow")
 NOWHERE = "http://127.0.0.1:9/3"  # the discard port: connections are refused at once
 
 
@@ -251,9 +252,39 @@ def test_movie_search_and_model_fit_the_document(client: FlaskClient) -> None:
     assert card["limits"]
 
 
-def test_ready_server_says_so_and_counts(client: FlaskClient) -> None:
-    assert client.get("/readyz").get_json()["status"] == "ready"
-    assert "bechdel_requests_total" in client.get("/metrics").text
+def test_ready_server_says_so(client: FlaskClient) -> None:
+    ready = client.get("/readyz").get_json()
+
+    assert ready["status"] == "ready"
+    assert {name: check["ok"] for name, check in ready["checks"].items()} == dict.fromkeys(PARTS, True)
+
+
+def test_feature_store_that_is_away_is_told_and_landed_films_are_answered() -> None:
+    platform = Platform()
+    platform.online.is_away = True
+    platform.landing.land({"id": 109445, "title": "Frozen", "credits": {}})
+
+    ready = platform.client.get("/readyz")
+    answer = platform.client.post(PREDICTIONS, json={"tmdb_id": 109445}).get_json()
+
+    assert ready.status_code == 200
+    assert [name for name, check in ready.get_json()["checks"].items() if not check["ok"]] == ["feature_store"]
+    assert answer["data"]["degraded"] == ["The feature store does not answer. Features were computed anew."]
+
+
+def test_metrics_tell_stages_cache_verdicts_and_champion() -> None:
+    client = Platform().client
+    for _ in range(2):
+        client.post(PREDICTIONS, json={"tmdb_id": 109445})
+
+    found = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#")
+    for stage in ("resolve", "catalogue", "online_features", "model", "explain"):
+        assert float(found[f'bechdel_stage_seconds_count{{stage="{stage}"}}']) >= 1
+    assert found['bechdel_requests_total{endpoint="api.predict",method="POST",status="200"}'] == "2.0"
+    assert found['bechdel_vector_cache_total{result="miss"}'] == "1.0"
+    assert found['bechdel_vector_cache_total{result="hit"}'] == "1.0"
+    assert found['bechdel_verdicts_total{verdict="pass"}'] == "2.0"
+    assert {"bechdel_champion_version", "bechdel_champion_loaded_timestamp_seconds"} <= found.keys()
 
 
 def test_documented_examples_are_answered(client: FlaskClient) -> None:
