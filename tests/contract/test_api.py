@@ -132,6 +132,7 @@ def test_synthetic_film_is_marked_everywhere(client: FlaskClient) -> None:
 
 
 def test_batch_answers_each_film_in_order(client: FlaskClient) -> None:
+    """A film that TMDB does not have ends no batch: streamchaser#502, Upload-Assistant#523."""
     question = {"movies": [{"tmdb_id": 44363}, {"title": "Frozen"}, {"tmdb_id": 404}, {"tmdb_id": 44363}]}
     body = client.post(PREDICTIONS, json=question).get_json()
 
