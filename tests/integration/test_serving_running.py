@@ -349,13 +349,13 @@ def test_registry_away_slow_or_wrong_is_told_and_the_loaded_model_answers(stage:
     if failure != "wrong":
         getattr(stage.to_registry, failure)()
     try:
-        wait_until(lambda: not checks(stage)["mlflow"]["ok"])
+        wait_until(lambda: is_ok(stage, "mlflow") == {False})
         assert stage.server.get("/readyz").status_code == 200
         assert stage.server.ask({"tmdb_id": KNOWN}).status_code == 200
     finally:
         stage.registry.is_wrong = False
         stage.to_registry.mend()
-    wait_until(lambda: checks(stage)["mlflow"]["ok"])
+    wait_until(lambda: is_ok(stage, "mlflow") == {True})
 
 
 @contextmanager
@@ -391,13 +391,13 @@ def test_feature_store_wrong_or_slow_is_told_and_films_are_answered_from_what_ha
         wait_until(lambda: not checks(stage)["feature_store"]["ok"])
         ready = stage.server.get("/readyz")
         started = time.monotonic()
-        answers = [stage.server.ask({"tmdb_id": film}).json() for film in list(stage.offline)[-6:-3]]
+        answer = stage.server.ask({"tmdb_id": list(stage.offline)[-4]}).json()
         seconds = time.monotonic() - started
 
     assert (ready.status_code, ready.json()["checks"]["database"]["ok"]) == (200, True)
-    assert all("Features were computed anew" in answer["data"]["degraded"][0] for answer in answers)
-    assert seconds < 2 * DEADLINE
-    wait_until(lambda: checks(stage)["feature_store"]["ok"])
+    assert "Features were computed anew" in answer["data"]["degraded"][0]
+    assert seconds < DEADLINE
+    wait_until(lambda: is_ok(stage, "feature_store") == {True})
     assert [answer["prediction"] for answer in stage.server.ask(films).json()["predictions"]] == before
 
 
@@ -456,6 +456,11 @@ def test_token_is_in_no_log_line_and_each_request_has_one(stage: Stage) -> None:
 def checks(stage: Stage) -> dict[str, Any]:
     found: dict[str, Any] = stage.server.get("/readyz").json()["checks"]
     return found
+
+
+def is_ok(stage: Stage, part: str) -> set[bool]:
+    """What the workers say about a part: each new connection may meet another one."""
+    return {checks(stage)[part]["ok"] for _ in range(8)}
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
