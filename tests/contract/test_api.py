@@ -288,7 +288,7 @@ def test_metrics_tell_stages_cache_verdicts_and_champion() -> None:
     assert {"bechdel_champion_version", "bechdel_champion_loaded_timestamp_seconds"} <= found.keys()
 
 
-def test_documented_examples_are_answered(client: FlaskClient) -> None:
+def test_documented_examples_of_bodies_are_answered(client: FlaskClient) -> None:
     paths = client.get("/openapi.json").get_json()["paths"]
     asked = 0
     for path, methods in paths.items():
@@ -299,6 +299,21 @@ def test_documented_examples_are_answered(client: FlaskClient) -> None:
             assert "Frozen" in response.text
             asked += 1
     assert asked == 5
+
+
+def test_documented_examples_of_parameters_are_answered(client: FlaskClient) -> None:
+    paths = client.get("/openapi.json").get_json()["paths"]
+    asked = 0
+    for path, methods in paths.items():
+        required = [item for item in methods.get("get", {}).get("parameters", []) if item["required"]]
+        values = {item["name"]: item["example"] for item in required}
+        if values:
+            asked += 1
+            query = {item["name"]: item["example"] for item in required if item["in"] == "query"}
+            response = client.get(path.format(**values), query_string=query)
+            assert response.status_code == 200, path
+            assert "Frozen" in response.text
+    assert asked == 2
 
 
 def test_model_card_shows_figures_with_intervals(platform: Platform) -> None:
