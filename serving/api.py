@@ -149,11 +149,11 @@ def give_feedback(body: FeedbackRequest) -> Response:
 )
 def search(query: SearchQuery) -> Response:
     """Films whose title fits."""
-    films = services().finder.search(query.q, query.limit, Deadline())
+    films, degraded = services().finder.search(query.q, query.limit, Deadline())
     movies = [
         Candidate(poster_url=poster_url(film.poster_path), **_without_poster(candidate_facts(film))) for film in films
     ]
-    return cacheable(answer(SearchAnswer(query=query.q, movies=movies)), FILM_SECONDS)
+    return film_answer(SearchAnswer(query=query.q, movies=movies, degraded=degraded))
 
 
 @api.get(
@@ -165,7 +165,7 @@ def search(query: SearchQuery) -> Response:
 )
 def movie(path: MoviePath) -> Response:
     """A film and its known rating, without a prediction."""
-    return cacheable(answer(services().predictor.describe(path.tmdb_id)), FILM_SECONDS)
+    return film_answer(services().predictor.describe(path.tmdb_id))
 
 
 @api.get(
@@ -217,6 +217,11 @@ def answer(model: BaseModel, status: int = 200) -> Response:
     response = Response(model.model_dump_json(), status, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def film_answer(model: MovieAnswer | SearchAnswer) -> Response:
+    """An answer that may be kept for a minute, unless something was missing while it was made."""
+    return cacheable(answer(model), 0 if model.degraded else FILM_SECONDS)
 
 
 def cacheable(response: Response, seconds: int) -> Response:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import responses
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from pydantic import SecretStr
@@ -238,6 +239,33 @@ def test_with_tmdb_away_catalogue_films_are_answered_and_marked(with_tmdb_away: 
     assert known["data"]["live"] is False
     assert "TMDB is not available" in known["data"]["degraded"][0]
     assert_problem(unknown, 503, "tmdb-unavailable")
+
+
+def test_what_is_known_without_tmdb_is_marked_and_not_kept(with_tmdb_away: FlaskClient, client: FlaskClient) -> None:
+    for address in ("/api/v1/movies/109445", "/api/v1/movies/search?q=frozen"):
+        whole, part = client.get(address), with_tmdb_away.get(address)
+        assert (whole.status_code, part.status_code) == (200, 200)
+        assert whole.get_json()["degraded"] == []
+        assert "TMDB is not available" in part.get_json()["degraded"][0]
+        assert part.headers["Cache-Control"] == "public, max-age=0"
+
+
+@responses.activate
+def test_search_without_a_database_is_answered_by_tmdb_and_marked() -> None:
+    tmdb = TmdbClient(SecretStr("token"), NOWHERE)
+    platform = Platform(tmdb=tmdb)
+    platform.database.is_away = True
+    found = responses.get(f"{NOWHERE}/search/movie", json={"results": [{"id": 7, "title": "Frozen"}]})
+
+    body = platform.client.get("/api/v1/movies/search?q=frozen").get_json()
+    assert [film["tmdb_id"] for film in body["movies"]] == [7]
+    assert "make up" in body["degraded"][0]
+
+    responses.remove(found)
+    responses.get(f"{NOWHERE}/search/movie", status=403)
+    neither = platform.client.get("/api/v1/movies/search?q=frozen")
+    assert_problem(neither, 503, "database-unavailable")
+    tmdb.close()
 
 
 def test_movie_search_and_model_fit_the_document(client: FlaskClient) -> None:
