@@ -57,6 +57,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "/api/v1/feedback": {"a rating": {"tmdb_id": 109445, "rating": 3, "comment": "Anna and Elsa talk at length."}},
 }
 
+PARAMETER_EXAMPLES: dict[str, dict[str, Any]] = {
+    "/api/v1/movies/search": {"q": "Frozen"},
+    "/api/v1/movies/{tmdb_id}": {"tmdb_id": 109445},
+}
+
+_UNCHANGED: dict[Any, Any] = {304: {"description": "Unchanged since the answer whose ETag came as If-None-Match"}}
 _PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
@@ -139,15 +145,15 @@ def give_feedback(body: FeedbackRequest) -> Response:
     tags=[Tag(name="movies")],
     summary="Find films by title",
     operation_id="search_movies",
-    responses={200: SearchAnswer, **_problems(422, 503)},
+    responses={200: SearchAnswer, **_UNCHANGED, **_problems(422, 503)},
 )
 def search(query: SearchQuery) -> Response:
     """Films whose title fits."""
-    films = services().finder.search(query.q, query.limit, Deadline())
+    films, degraded = services().finder.search(query.q, query.limit, Deadline())
     movies = [
         Candidate(poster_url=poster_url(film.poster_path), **_without_poster(candidate_facts(film))) for film in films
     ]
-    return cacheable(answer(SearchAnswer(query=query.q, movies=movies)), FILM_SECONDS)
+    return film_answer(SearchAnswer(query=query.q, movies=movies, degraded=degraded))
 
 
 @api.get(
@@ -155,11 +161,11 @@ def search(query: SearchQuery) -> Response:
     tags=[Tag(name="movies")],
     summary="What is known about a film",
     operation_id="get_movie",
-    responses={200: MovieAnswer, **_problems(404, 422, 502, 503)},
+    responses={200: MovieAnswer, **_UNCHANGED, **_problems(404, 422, 502, 503)},
 )
 def movie(path: MoviePath) -> Response:
     """A film and its known rating, without a prediction."""
-    return cacheable(answer(services().predictor.describe(path.tmdb_id)), FILM_SECONDS)
+    return film_answer(services().predictor.describe(path.tmdb_id))
 
 
 @api.get(
@@ -167,7 +173,7 @@ def movie(path: MoviePath) -> Response:
     tags=[Tag(name="model")],
     summary="The model that answers now",
     operation_id="get_model",
-    responses={200: ModelCard, **_problems(503)},
+    responses={200: ModelCard, **_UNCHANGED, **_problems(503)},
 )
 def model() -> Response:
     """The champion's card."""
@@ -211,6 +217,11 @@ def answer(model: BaseModel, status: int = 200) -> Response:
     response = Response(model.model_dump_json(), status, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def film_answer(model: MovieAnswer | SearchAnswer) -> Response:
+    """An answer that may be kept for a minute, unless something was missing while it was made."""
+    return cacheable(answer(model), 0 if model.degraded else FILM_SECONDS)
 
 
 def cacheable(response: Response, seconds: int) -> Response:

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from common.errors import PlatformError
 from common.settings import Settings, load_settings
-from serving.api import EXAMPLES, api, cacheable, refuse_invalid
+from serving.api import EXAMPLES, PARAMETER_EXAMPLES, api, cacheable, refuse_invalid
 from serving.docs_page import add_docs
 from serving.http import add_cors, compress
 from serving.pages import pages, render_problem
@@ -116,6 +116,10 @@ def _with_examples(document: dict[str, Any]) -> dict[str, Any]:
     for path, examples in EXAMPLES.items():
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         body["examples"] = {name: {"value": value} for name, value in examples.items()}
+    for path, values in PARAMETER_EXAMPLES.items():
+        for parameter in document["paths"][path]["get"]["parameters"]:
+            if parameter["name"] in values:
+                parameter["example"] = values[parameter["name"]]
     document_limit(document)
     return document
 

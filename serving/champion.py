@@ -104,7 +104,7 @@ class MlflowRegistry:
             from mlflow import MlflowClient, environment_variables, set_tracking_uri
 
             environment_variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(1)
-            environment_variables.MLFLOW_HTTP_REQUEST_TIMEOUT.set(10)
+            environment_variables.MLFLOW_HTTP_REQUEST_TIMEOUT.set(5)
             environment_variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
             set_tracking_uri(self._tracking_uri)
             self._client = MlflowClient(self._tracking_uri)

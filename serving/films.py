@@ -1,7 +1,7 @@
 """Which film a request means: looked up in the catalogue (`marts.dim_movies`) and, with a token, on TMDB."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from common.errors import (
     AmbiguousTitleError,
     FeatureStoreError,
     MovieNotFoundError,
+    PlatformError,
     TmdbError,
     TmdbNotConfiguredError,
 )
@@ -139,15 +140,26 @@ class FilmFinder:
             return self._resolve_imdb_id(query.imdb_id, deadline)
         return self._resolve_title(clean_title(query.title), query.year, deadline)
 
-    def search(self, text: str, limit: int, deadline: Deadline) -> list[Candidate]:
-        """Films whose title fits a text, the catalogue's and, with a token, TMDB's."""
-        films = self._catalogue.search(text, limit)
-        if self._tmdb is not None and clean_title(text):
+    def search(self, text: str, limit: int, deadline: Deadline) -> tuple[list[Candidate], list[str]]:
+        """Films whose title fits a text, TMDB's with a token, and the catalogue's; and why one of them is missing.
+
+        Raises:
+            PlatformError: nobody could be asked.
+        """
+        tmdb, title = self._tmdb, clean_title(text)
+        sources: list[Callable[[], Sequence[Candidate]]] = [lambda: self._catalogue.search(text, limit)]
+        if tmdb is not None and title:
+            sources.insert(0, lambda: tmdb.search(title, None, deadline).candidates)
+        films: dict[int, Candidate] = {}
+        problems: list[PlatformError] = []
+        for search in sources:
             try:
-                films = [*self._tmdb.search(clean_title(text), None, deadline).candidates, *films]
-            except TmdbError:
-                return films  # the catalogue's answer is still a good one
-        return list({film.tmdb_id: film for film in films}.values())[:limit]
+                films |= {film.tmdb_id: film for film in search()}
+            except PlatformError as problem:
+                problems.append(problem)
+        if len(problems) == len(sources):
+            raise problems[-1]
+        return list(films.values())[:limit], [str(problem) for problem in problems]
 
     def _resolve_imdb_id(self, imdb_id: str, deadline: Deadline) -> int:
         known = self._catalogue.find_imdb_id(imdb_id)

@@ -73,7 +73,11 @@ class Landing:
         return {row["tmdb_id"]: _read_landed(row) for row in rows}
 
     def land(self, payload: dict[str, Any]) -> Landed:
-        """Keep an answer, return it as it lies. One without credits does not erase the credits of an earlier one."""
+        """Keep an answer, return it as it lies. One without credits does not erase the credits of an earlier one.
+
+        Nobody waits for the disk (`set_config`): what a crash of the database forgets, the last half second, TMDB is
+        asked for again.
+        """
         data = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
         if b"\\u0000" in data:  # PostgreSQL's jsonb cannot hold NUL
             payload = _without_nul(payload)
@@ -81,7 +85,7 @@ class Landing:
             f"""
             insert into raw.tmdb_movies as landed
                 (tmdb_id, payload, source, is_synthetic, payload_hash, fetched_at, loaded_at)
-            values (%s, %s, 'api', false, %s, now(), now())
+            select %s, %s, 'api', false, %s, now(), now() from set_config('synchronous_commit', 'off', true)
             on conflict (tmdb_id) do update set
                 payload = case
                     when not excluded.payload ? 'credits' and landed.payload ? 'credits'

@@ -139,7 +139,9 @@ class Predictor:
         subject = self._look_up([tmdb_id], Deadline(SINGLE_SECONDS), StageClock(self._metrics))[tmdb_id]
         if isinstance(subject, PlatformError):
             raise subject
-        return MovieAnswer(movie=movie_facts(subject.film), known_rating=known_rating(subject.film))
+        return MovieAnswer(
+            movie=movie_facts(subject.film), known_rating=known_rating(subject.film), degraded=list(subject.degraded)
+        )
 
     # -- films ---------------------------------------------------------------------------------------------------
 

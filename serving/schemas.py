@@ -113,6 +113,11 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+Degraded = Annotated[
+    list[str], Field(description="What was not at its best while answering; empty when all was well")
+]
+
+
 class Movie(_Answer):
     """Which film an answer is about."""
 
@@ -161,7 +166,7 @@ class Data(_Answer):
     live: bool = Field(description="Whether the film's data came from TMDB within the last day")
     fetched_at: datetime | None = Field(description="When TMDB gave the film's data, null when it never did")
     missing: list[str] = Field(description="What could not be known")
-    degraded: list[str] = Field(description="What was not at its best while answering; empty when all was well")
+    degraded: Degraded
 
 
 class ModelName(_Answer):
@@ -221,6 +226,7 @@ class MovieAnswer(_Answer):
 
     movie: Movie
     known_rating: KnownRating | None
+    degraded: Degraded
 
 
 class FeedbackAnswer(_Answer):
@@ -238,6 +244,7 @@ class SearchAnswer(_Answer):
 
     query: str
     movies: list[Candidate]
+    degraded: Degraded
 
 
 class ModelMetric(_Answer):

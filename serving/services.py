@@ -78,7 +78,7 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
         champions=champions,
         finder=FilmFinder(catalogue, tmdb),
         predictor=predictor,
-        health=Health(champions, database, tmdb),
+        health=Health(champions, database, online, tmdb),
         log=log,
         feedback=Feedback(database),
     )

@@ -31,10 +31,11 @@ class FakeRegistry:
 
     Attributes:
         champion: the version that bears the alias; None for none.
+        is_wrong: it answers with a page for people, as a proxy or another program at its address does.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.champion = folder, None
+        self.folder, self.champion, self.is_wrong = folder, None, False
         registry = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,9 +44,11 @@ class FakeRegistry:
             def do_GET(self) -> None:
                 address = urlsplit(self.path)
                 status, answer = registry.answer(address.path, parse_qs(address.query))
-                body = json.dumps(answer).encode()
+                body, kind = json.dumps(answer).encode(), "application/json"
+                if registry.is_wrong:
+                    status, body, kind = 200, b"<html>Sign in</html>", "text/html"
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

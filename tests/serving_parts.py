@@ -10,7 +10,7 @@ import lightgbm
 import numpy as np
 from flask import Flask
 
-from common.errors import DatabaseError, ModelNotReadyError
+from common.errors import DatabaseError, FeatureStoreError, ModelNotReadyError
 from common.scoring import Calibration, FeatureInfo, Scorer
 from common.settings import Settings
 from common.tmdb import Candidate, Match, TmdbClient, match_title
@@ -167,7 +167,11 @@ class FakeLanding:
 class FakeFeatures:
     """Feature values from memory, for the live and for the online side."""
 
+    is_away = False
+
     def read(self, tmdb_ids: Sequence[int], _: object) -> dict[int, dict[str, Any]]:
+        if self.is_away:
+            raise FeatureStoreError("The feature store does not answer.")
         return {tmdb_id: VALUES[tmdb_id] for tmdb_id in tmdb_ids if tmdb_id in VALUES}
 
 
@@ -184,6 +188,8 @@ class Platform:
         fakes: dict[str, Any] = {"champions": self.champions, "landing": self.landing}
         metrics = Metrics()
         features: Any = FakeFeatures()
+        self.online = FakeFeatures()
+        online: Any = self.online
         self.log = PredictionLog(self.database, metrics)  # type: ignore[arg-type]
         parts = Services(
             settings=Settings(state_dir=Path("/nonexistent"), cors_origins=cors_origins, **settings),
@@ -195,12 +201,12 @@ class Platform:
                 **fakes,
                 catalogue=catalogue,
                 live=features,
-                online=features,
+                online=online,
                 tmdb=tmdb,
                 metrics=metrics,
                 log=self.log,
             ),
-            health=Health(self.champions, self.database, tmdb),  # type: ignore[arg-type]
+            health=Health(self.champions, self.database, online, tmdb),  # type: ignore[arg-type]
             log=self.log,
             feedback=Feedback(self.database),  # type: ignore[arg-type]
         )

@@ -23,7 +23,7 @@ import psycopg
 
 from benchmarks.serving.landing_table import landed_as_before
 from benchmarks.serving.load import PATIENCE_SECONDS
-from benchmarks.serving.servers import free_port, platform, server, workers_of
+from benchmarks.serving.servers import LOADED, free_port, platform, server, workers_of
 from common import cli
 from common.errors import ServiceError
 from common.settings import Settings, load_settings
@@ -60,10 +60,13 @@ def main() -> None:
         films, port = choose_films(settings), free_port()
         environment = {
             "DB_CONNECTION_STRING": settings.database_url, "MLFLOW_TRACKING_URI": settings.tracking_uri,
-            "TMDB_API_TOKEN": "", "PORT": str(port), "STATE_DIR": state,
+            "TMDB_API_TOKEN": "", "PORT": str(port), "STATE_DIR": state, "LOG_LEVEL": "INFO",
         }  # fmt: skip
         command = [sys.executable, "-m", "serving", "run", "--workers", str(WORKERS)]
-        with landed_as_before(settings, films), server(command, port, "/readyz", environment) as process:
+        with (
+            landed_as_before(settings, films),
+            server(command, port, "/readyz", environment, words=LOADED, workers=WORKERS) as process,
+        ):
             readings, failures = exercise(port, process, wishes(films), requests, say=print)
     judge(readings, failures)
     print(

@@ -7,9 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 import requests
@@ -17,6 +18,7 @@ import requests
 from common.settings import ROOT, Settings
 
 START_SECONDS = 180.0
+LOADED = b" champion loaded version="  # in the log of each worker of ours
 
 
 @contextmanager
@@ -44,9 +46,20 @@ def _is_ready(address: str) -> bool:
 
 @contextmanager
 def server(
-    command: Sequence[str], port: int, path: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    path: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    words: bytes = b"",
+    workers: int = 0,
 ) -> Iterator[psutil.Process]:
-    """A server in the background until the block ends, from the moment it answers."""
+    """A server in the background until the block ends, from the moment it answers.
+
+    Args:
+        words: what each of so many workers writes into its log when it can answer. Asking is not enough to know it
+            of all: on a busy machine the first to be ready takes every connection.
+    """
     programs = Path(sys.executable).parent  # MLflow calls uvicorn by its name
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     process = subprocess.Popen(
@@ -64,10 +77,10 @@ def server(
     )
     try:
         wait_for(port, path, process)
+        _wait_until(lambda: _read(log).count(words) >= workers, process)
         yield psutil.Process(process.pid)
     except Exception:
-        log.seek(0)
-        print(log.read().decode(errors="replace")[-3000:], file=sys.stderr)
+        print(_read(log).decode(errors="replace")[-3000:], file=sys.stderr)
         raise
     finally:
         _stop(process)
@@ -75,22 +88,37 @@ def server(
 
 
 def wait_for(port: int, path: str, process: subprocess.Popen[bytes]) -> None:
-    """Until every worker answers without a server error: twelve new connections in a row meet one that does.
+    """Until twelve new connections in a row meet no server error.
 
     Raises:
         RuntimeError: that does not happen in time.
     """
-    deadline, good = time.monotonic() + START_SECONDS, 0
-    while time.monotonic() < deadline and process.poll() is None:
+    good = 0
+
+    def is_good() -> bool:
+        nonlocal good
         try:
             status = requests.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code
             good = good + 1 if status < 500 else 0
         except requests.RequestException:
             good = 0
-        if good == 12:
+        return good == 12
+
+    _wait_until(is_good, process)
+
+
+def _wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if holds():
             return
         time.sleep(0.1)
-    raise RuntimeError(f"{process.args!r} does not answer at port {port}")
+    raise RuntimeError(f"{process.args!r} does not answer")
+
+
+def _read(log: IO[bytes]) -> bytes:
+    """What a server has written so far; its own place in the file stays."""
+    return os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

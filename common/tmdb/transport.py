@@ -90,7 +90,7 @@ class TmdbTransport:
     def __init__(self, token: SecretStr, base_url: str, *, limits: Limits | None = None) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = SecretStr(token.get_secret_value().strip())
-        self._session = _make_session(self._token)
+        self._session = _make_session(self._token, self._base_url)
         self._limits = limits or OwnLimits()
         self._paused_until = 0.0  # on the monotonic clock: TMDB asked one of us to wait
         self._flights: SingleFlight[Answer] = SingleFlight()
@@ -110,13 +110,18 @@ class TmdbTransport:
         except TimeoutError as error:
             raise TmdbUnavailableError("TMDB did not answer in time. Try again in a minute.") from error
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether TMDB refused the credential within the last minute."""
+        return time.monotonic() < self._credential_refused_until
+
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()
         self._limits.close()
 
     def _call(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
-        if time.monotonic() < self._credential_refused_until:
+        if self.is_refused:
             raise self._credential_error()
         wait = self.breaker.seconds_closed_to_us()
         if wait > 0:
@@ -226,13 +231,17 @@ class TmdbTransport:
         )
 
 
-def _make_session(token: SecretStr) -> requests.Session:
+def _make_session(token: SecretStr, base_url: str) -> requests.Session:
     if not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
         raise TmdbCredentialError(
             "TMDB_API_TOKEN holds characters that no token has (blanks, line ends or letters beyond ASCII). "
             f"Copy the API Read Access Token from {SETTINGS_PAGE} again."
         )
     session = requests.Session()
+    # proxies and certificates that the environment names, once: requests would look for them at every question, which
+    # takes it as long as sending one
+    found = session.merge_environment_settings(base_url, {}, None, None, None)
+    session.proxies, session.verify, session.trust_env = found["proxies"], found["verify"], False
     session.auth = _Bearer(token)
     session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import responses
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from pydantic import SecretStr
@@ -17,6 +18,7 @@ from serving.schemas import PredictionAnswer, Problem
 from tests.serving_parts import Platform
 
 PREDICTIONS = "/api/v1/predictions"
+PARTS = ("tmdb", "model", "database", "feature_store", "mlflow")
 NOWHERE = "http://127.0.0.1:9/3"  # the discard port: connections are refused at once
 
 
@@ -131,6 +133,7 @@ def test_synthetic_film_is_marked_everywhere(client: FlaskClient) -> None:
 
 
 def test_batch_answers_each_film_in_order(client: FlaskClient) -> None:
+    """A film that TMDB does not have ends no batch: streamchaser#502, Upload-Assistant#523."""
     question = {"movies": [{"tmdb_id": 44363}, {"title": "Frozen"}, {"tmdb_id": 404}, {"tmdb_id": 44363}]}
     body = client.post(PREDICTIONS, json=question).get_json()
 
@@ -238,6 +241,33 @@ def test_with_tmdb_away_catalogue_films_are_answered_and_marked(with_tmdb_away: 
     assert_problem(unknown, 503, "tmdb-unavailable")
 
 
+def test_what_is_known_without_tmdb_is_marked_and_not_kept(with_tmdb_away: FlaskClient, client: FlaskClient) -> None:
+    for address in ("/api/v1/movies/109445", "/api/v1/movies/search?q=frozen"):
+        whole, part = client.get(address), with_tmdb_away.get(address)
+        assert (whole.status_code, part.status_code) == (200, 200)
+        assert whole.get_json()["degraded"] == []
+        assert "TMDB is not available" in part.get_json()["degraded"][0]
+        assert part.headers["Cache-Control"] == "public, max-age=0"
+
+
+@responses.activate
+def test_search_without_a_database_is_answered_by_tmdb_and_marked() -> None:
+    tmdb = TmdbClient(SecretStr("token"), NOWHERE)
+    platform = Platform(tmdb=tmdb)
+    platform.database.is_away = True
+    found = responses.get(f"{NOWHERE}/search/movie", json={"results": [{"id": 7, "title": "Frozen"}]})
+
+    body = platform.client.get("/api/v1/movies/search?q=frozen").get_json()
+    assert [film["tmdb_id"] for film in body["movies"]] == [7]
+    assert "make up" in body["degraded"][0]
+
+    responses.remove(found)
+    responses.get(f"{NOWHERE}/search/movie", status=403)
+    neither = platform.client.get("/api/v1/movies/search?q=frozen")
+    assert_problem(neither, 503, "database-unavailable")
+    tmdb.close()
+
+
 def test_movie_search_and_model_fit_the_document(client: FlaskClient) -> None:
     movie = client.get("/api/v1/movies/109445").get_json()
     found = client.get("/api/v1/movies/search?q=froz").get_json()
@@ -251,12 +281,42 @@ def test_movie_search_and_model_fit_the_document(client: FlaskClient) -> None:
     assert card["limits"]
 
 
-def test_ready_server_says_so_and_counts(client: FlaskClient) -> None:
-    assert client.get("/readyz").get_json()["status"] == "ready"
-    assert "bechdel_requests_total" in client.get("/metrics").text
+def test_ready_server_says_so(client: FlaskClient) -> None:
+    ready = client.get("/readyz").get_json()
+
+    assert ready["status"] == "ready"
+    assert {name: check["ok"] for name, check in ready["checks"].items()} == dict.fromkeys(PARTS, True)
 
 
-def test_documented_examples_are_answered(client: FlaskClient) -> None:
+def test_feature_store_that_is_away_is_told_and_landed_films_are_answered() -> None:
+    platform = Platform()
+    platform.online.is_away = True
+    platform.landing.land({"id": 109445, "title": "Frozen", "credits": {}})
+
+    ready = platform.client.get("/readyz")
+    answer = platform.client.post(PREDICTIONS, json={"tmdb_id": 109445}).get_json()
+
+    assert ready.status_code == 200
+    assert [name for name, check in ready.get_json()["checks"].items() if not check["ok"]] == ["feature_store"]
+    assert answer["data"]["degraded"] == ["The feature store does not answer. Features were computed anew."]
+
+
+def test_metrics_tell_stages_cache_verdicts_and_champion() -> None:
+    client = Platform().client
+    for _ in range(2):
+        client.post(PREDICTIONS, json={"tmdb_id": 109445})
+
+    found = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#")
+    for stage in ("resolve", "catalogue", "online_features", "model", "explain"):
+        assert float(found[f'bechdel_stage_seconds_count{{stage="{stage}"}}']) >= 1
+    assert found['bechdel_requests_total{endpoint="api.predict",method="POST",status="200"}'] == "2.0"
+    assert found['bechdel_vector_cache_total{result="miss"}'] == "1.0"
+    assert found['bechdel_vector_cache_total{result="hit"}'] == "1.0"
+    assert found['bechdel_verdicts_total{verdict="pass"}'] == "2.0"
+    assert {"bechdel_champion_version", "bechdel_champion_loaded_timestamp_seconds"} <= found.keys()
+
+
+def test_documented_examples_of_bodies_are_answered(client: FlaskClient) -> None:
     paths = client.get("/openapi.json").get_json()["paths"]
     asked = 0
     for path, methods in paths.items():
@@ -267,6 +327,21 @@ def test_documented_examples_are_answered(client: FlaskClient) -> None:
             assert "Frozen" in response.text
             asked += 1
     assert asked == 5
+
+
+def test_documented_examples_of_parameters_are_answered(client: FlaskClient) -> None:
+    paths = client.get("/openapi.json").get_json()["paths"]
+    asked = 0
+    for path, methods in paths.items():
+        required = [item for item in methods.get("get", {}).get("parameters", []) if item["required"]]
+        values = {item["name"]: item["example"] for item in required}
+        if values:
+            asked += 1
+            query = {item["name"]: item["example"] for item in required if item["in"] == "query"}
+            response = client.get(path.format(**values), query_string=query)
+            assert response.status_code == 200, path
+            assert "Frozen" in response.text
+    assert asked == 2
 
 
 def test_model_card_shows_figures_with_intervals(platform: Platform) -> None:

@@ -1,5 +1,6 @@
 """The server's parts on a real PostgreSQL, built by dbt and published to Feast: what is served is what was built."""
 
+import copy
 import gc
 import gzip
 import re
@@ -23,7 +24,8 @@ from serving.explanations import plain_value
 from serving.features_live import LiveFeatures
 from serving.features_online import OnlineFeatures
 from serving.feedback import Feedback
-from serving.films import Catalogue
+from serving.film_details import read_details
+from serving.films import Catalogue, film_from_payload
 from serving.landing import Landing
 from serving.metrics import Metrics
 from serving.prediction import Predictor
@@ -133,6 +135,47 @@ def test_landed_answer_without_credits_keeps_the_earlier_ones(database: Database
     assert landed.is_fresh
     assert datetime.now(UTC) >= landed.fetched_at
     assert live["cast_female_count"] == 2
+
+
+def odd_payloads() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The full answer with one field missing or of another kind, in the film, in its first actor and crew member."""
+    odd = (None, "", 0, -1, 2**40, 1.5, True, "much", [], {}, [None], [{}], [[]], {"name": "x"})
+    for people in (None, "cast", "crew"):
+        names = FULL_PAYLOAD if people is None else FULL_PAYLOAD["credits"][people][0]  # type: ignore[index]
+        for name in names:
+            for value in (..., *odd):
+                payload = copy.deepcopy(FULL_PAYLOAD)
+                holder: Any = payload if people is None else payload["credits"][people][0]  # type: ignore[index]
+                holder[name] = value
+                if value is ...:
+                    del holder[name]
+                yield f"{people or 'film'}.{name} = {value!r}", payload
+
+
+def test_every_field_of_an_answer_may_be_missing_or_of_another_kind(database: Database) -> None:
+    """movary#188, pjones/themoviedb#2, nefarious#170, mnamer#32, tmdb-kotlin#119."""
+    columns = database.fetch(
+        "select distinct column_name from information_schema.columns "
+        "where table_schema = 'live' and table_name like 'live\\_movie\\_%%' and column_name <> 'movie_id'",
+        [],
+    )
+    names = tuple(sorted(row["column_name"] for row in columns))
+    assert len(names) > 50
+    landing, live, complaints = Landing(database), LiveFeatures(database), []
+    for case, payload in odd_payloads():
+        try:
+            landed = landing.land({"id": 90, **payload})
+            film = film_from_payload(landed.facts, None, is_synthetic=False)
+            details = read_details(database, 90)
+            found = live.read([90], names)[90]
+        except Exception as error:  # noqa: BLE001 - all that fail are to be told
+            complaints.append(f"{case}: {error}")
+        else:
+            assert film.title
+            assert found.keys() == set(names)
+            assert details.cast_size <= 4
+
+    assert complaints == []
 
 
 def test_what_if_is_answered_by_the_live_views_and_leaves_nothing_behind(database: Database) -> None:

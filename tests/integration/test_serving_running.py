@@ -1,20 +1,22 @@
 """The whole server in its own processes: TMDB, the registry and the database fail under it, and it answers."""
 
+import gzip
 import itertools
 import os
-import socket
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
+import psycopg
 import pytest
 import requests
 
@@ -22,15 +24,16 @@ from benchmarks.serving.endurance import exercise, judge, wishes
 from common.scoring import Calibration, Scorer
 from serving.database import Database
 from serving.prediction import SINGLE_SECONDS
-from tests.conftest import free_port
 from tests.fake_tmdb import KINDS, SLOW, TOKEN, FakeTmdb, expected
 from tests.feature_films import ROOT, Project
+from tests.recorded_tmdb import recorded_tmdb
 from tests.served_films import fitted_on, offline_rows
 from tests.served_platform import FakeRegistry, RunningServer, Wire, running_server, wait_until_ready
 
 pytestmark = pytest.mark.timeout(300)
 
 DEADLINE = SINGLE_SECONDS + 1.0  # and one for a busy machine
+CLIENTS = 64
 KNOWN = 900000001  # a film of the sample
 PAIRS = tuple(
     pair for pair in itertools.combinations(KINDS, 2)
@@ -79,6 +82,7 @@ def stage(served_films: Project, tmp_path_factory: pytest.TempPathFactory) -> It
         MLFLOW_TRACKING_URI=f"http://127.0.0.1:{to_registry.port}",
         TMDB_API_TOKEN=TOKEN,
         TMDB_API_BASE_URL=f"http://127.0.0.1:{to_tmdb.port}/3",
+        LOG_LEVEL="DEBUG",
     ) as server:
         yield Stage(
             server, served_films.database_url, registry, tmdb, to_tmdb, to_database, to_registry, scorer, offline
@@ -255,13 +259,7 @@ def test_server_and_backfill_keep_one_limit_and_people_do_not_wait_for_jobs(stag
 
 
 def test_real_answers_with_every_fault_and_pair_of_the_stub(stage: Stage, shared_data: Path) -> None:
-    stub = shared_data.parent / "tmdb" / "stub_server.py"
-    if not stub.exists():
-        pytest.skip(f"{stub.name} with TMDB's recorded answers is not here: they may not be redistributed")
-    payloads, port = shared_data / "tmdb_payloads.jsonl.gz", free_port()
-    films = read_films(payloads)
-    command = [sys.executable, str(stub), "--port", str(port), "--token", TOKEN, "--payloads", str(payloads)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    payloads = shared_data / "tmdb_payloads.jsonl.gz"
 
     def inject(film: int, *kinds: str) -> None:
         for kind in kinds:
@@ -269,60 +267,44 @@ def test_real_answers_with_every_fault_and_pair_of_the_stub(stage: Stage, shared
             fault |= {"ms": 200} if kind == "latency" else {"bps": 20} if kind == "slow_drip" else {}
             requests.post(f"http://127.0.0.1:{port}/__fault", params=fault, timeout=10).raise_for_status()
 
-    try:
-        wait_for_port(port)
+    with recorded_tmdb(shared_data, "--payloads", str(payloads)) as port, redirected(stage, port):
         cases = [*((kind,) for kind in KINDS), *PAIRS]
-        with redirected(stage, port):
-            assert ask_all(stage.server, inject, iter(films), cases) == []
-    finally:
-        process.terminate()
-        process.wait()
+        assert ask_all(stage.server, inject, iter(read_films(payloads)), cases) == []
 
 
 def read_films(payloads: Path) -> list[int]:
     """Ids that the stub knows, far from those of the other tests."""
-    import gzip
-    import re
-
     with gzip.open(payloads, "rt", encoding="utf-8") as lines:
         found = [re.match(r'\{"id": ?(\d+)', line) or re.search(r'"id": ?(\d+)', line) for line in lines]
     return [int(match[1]) for match in found if match]
 
 
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(f"nothing listens at {port}")
-
-
-def test_new_champion_answers_within_ten_seconds_and_no_answer_fails_or_mixes(stage: Stage) -> None:
+def test_64_clients_meet_a_new_champion_within_ten_seconds_and_no_answer_fails_or_mixes(stage: Stage) -> None:
     films = [film for (film,) in sample_films(stage)]
     probabilities: dict[tuple[int, str], set[float]] = {}
-    deadline = time.monotonic() + 15
-    swapped_at = seen_at = 0.0
+    deadline = time.monotonic() + 20
     seen: list[str] = []
 
-    def client(number: int) -> list[dict[str, Any]]:
-        answers = []
-        with requests.Session() as session:
-            for turn in itertools.count(number):
-                response = stage.server.ask({"tmdb_id": films[turn % len(films)]}, session=session)
-                assert response.status_code == 200, response.text
-                answers.append(response.json())
-                seen.append(answers[-1]["model"]["version"])
-                if time.monotonic() > deadline or seen[-40:].count("2") == 40:
-                    return answers
+    def ask(session: requests.Session, number: int) -> list[dict[str, Any]]:
+        """One film, or each third time a batch of which every film has the same model."""
+        few = [{"tmdb_id": films[(number + place) % len(films)]} for place in range(3)]
+        response = stage.server.ask({"movies": few} if number % 3 == 0 else few[0], session=session)
+        assert response.status_code == 200, response.text
+        answers: list[dict[str, Any]] = response.json().get("predictions") or [response.json()]
+        assert len({answer["model"]["version"] for answer in answers}) == 1
         return answers
 
-    with ThreadPoolExecutor(8) as pool:
-        runs = [pool.submit(client, 25 * number) for number in range(8)]
-        time.sleep(1)
+    def client(number: int) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = []
+        with requests.Session() as session:
+            while time.monotonic() < deadline and seen[-2 * CLIENTS :].count("2") < 2 * CLIENTS:
+                answers += ask(session, number := number + 1)
+                seen.append(answers[-1]["model"]["version"])
+        return answers
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        runs = [pool.submit(client, 25 * number) for number in range(CLIENTS)]
+        time.sleep(2)
         stage.registry.champion, swapped_at = "2", time.monotonic()
         answers = [answer for run in runs for answer in run.result()]
         seen_at = time.monotonic()
@@ -361,15 +343,62 @@ def test_broken_champion_is_refused_and_the_old_one_answers(stage: Stage) -> Non
     wait_until(lambda: "detail" not in checks(stage)["model"])
 
 
-def test_registry_away_is_told_and_the_loaded_model_answers(stage: Stage) -> None:
-    stage.to_registry.cut()
+@pytest.mark.parametrize("failure", ["cut", "silence", "wrong"])
+def test_registry_away_slow_or_wrong_is_told_and_the_loaded_model_answers(stage: Stage, failure: str) -> None:
+    stage.registry.is_wrong = failure == "wrong"
+    if failure != "wrong":
+        getattr(stage.to_registry, failure)()
     try:
-        wait_until(lambda: not checks(stage)["mlflow"]["ok"])
+        wait_until(lambda: is_ok(stage, "mlflow") == {False})
         assert stage.server.get("/readyz").status_code == 200
         assert stage.server.ask({"tmdb_id": KNOWN}).status_code == 200
     finally:
+        stage.registry.is_wrong = False
         stage.to_registry.mend()
-    wait_until(lambda: checks(stage)["mlflow"]["ok"])
+    wait_until(lambda: is_ok(stage, "mlflow") == {True})
+
+
+@contextmanager
+def without_online_store(stage: Stage) -> Iterator[None]:
+    """Feast's tables are gone."""
+    with psycopg.connect(stage.database_url, autocommit=True) as connection:
+        connection.execute("alter schema online rename to online_gone")
+        try:
+            yield
+        finally:
+            connection.execute("alter schema online_gone rename to online")
+
+
+@contextmanager
+def with_locked_online_store(stage: Stage) -> Iterator[None]:
+    """Feast's tables let nobody read."""
+    with psycopg.connect(stage.database_url) as connection:
+        tables = connection.execute(
+            "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'online' "
+            "and tablename <> 'published'"
+        ).fetchall()
+        connection.execute(f"lock table {', '.join(name for (name,) in tables)} in access exclusive mode")
+        yield
+
+
+@pytest.mark.parametrize("failing", [without_online_store, with_locked_online_store])
+def test_feature_store_wrong_or_slow_is_told_and_films_are_answered_from_what_has_landed(
+    stage: Stage, failing: Callable[[Stage], AbstractContextManager[None]]
+) -> None:
+    films = {"movies": [{"tmdb_id": film} for film in list(stage.offline)[-3:]]}
+    before = [answer["prediction"] for answer in stage.server.ask(films).json()["predictions"]]
+    with failing(stage):
+        wait_until(lambda: not checks(stage)["feature_store"]["ok"])
+        ready = stage.server.get("/readyz")
+        started = time.monotonic()
+        answer = stage.server.ask({"tmdb_id": list(stage.offline)[-4]}).json()
+        seconds = time.monotonic() - started
+
+    assert (ready.status_code, ready.json()["checks"]["database"]["ok"]) == (200, True)
+    assert "Features were computed anew" in answer["data"]["degraded"][0]
+    assert seconds < DEADLINE
+    wait_until(lambda: is_ok(stage, "feature_store") == {True})
+    assert [answer["prediction"] for answer in stage.server.ask(films).json()["predictions"]] == before
 
 
 @pytest.mark.parametrize(("failure", "unseen"), [("cut", 2), ("silence", 6)])
@@ -427,6 +456,11 @@ def test_token_is_in_no_log_line_and_each_request_has_one(stage: Stage) -> None:
 def checks(stage: Stage) -> dict[str, Any]:
     found: dict[str, Any] = stage.server.get("/readyz").json()["checks"]
     return found
+
+
+def is_ok(stage: Stage, part: str) -> set[bool]:
+    """What the workers say about a part: each new connection may meet another one."""
+    return {checks(stage)[part]["ok"] for _ in range(8)}
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:

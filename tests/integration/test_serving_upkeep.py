@@ -73,6 +73,7 @@ def stop_after(process: subprocess.Popen[str], with_signal: signal.Signals, data
 def test_backfill_goes_on_where_it_was_stopped_and_keeps_to_the_limits(
     environment: dict[str, str], database_url: str, tmdb: FakeTmdb
 ) -> None:
+    """A 429 in the middle fails no film: overseerr#2853. One that is gone ends nothing: streamchaser#502."""
     tmdb.missing.add(GONE)
     tmdb.inject(LIMITED, "429", "429")
 

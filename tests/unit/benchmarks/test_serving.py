@@ -2,6 +2,8 @@
 
 import itertools
 import subprocess
+import sys
+import time
 from collections import Counter
 
 import pytest
@@ -9,7 +11,7 @@ import requests
 
 from benchmarks.serving.endurance import BOUND_MB, growth, judge, wishes
 from benchmarks.serving.report import as_page, as_table
-from benchmarks.serving.servers import platform
+from benchmarks.serving.servers import free_port, platform, server
 from common.errors import ServiceError
 from common.settings import Settings
 
@@ -65,3 +67,26 @@ def test_a_measurement_that_fails_on_a_running_platform_fails_as_itself(monkeypa
         raise requests.ConnectionError
 
     assert started == []  # neither brought up again nor taken down
+
+
+LATE_WORKERS = """
+import http.server, sys, threading, time
+http.server.SimpleHTTPRequestHandler.log_message = lambda *_: None
+def become_ready():
+    for worker in (1, 2):
+        time.sleep(0.5)
+        print("ready", worker, flush=True)
+threading.Thread(target=become_ready).start()
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+def test_a_server_of_which_one_worker_answers_all_is_not_ready_before_the_other_says_so() -> None:
+    port, started = free_port(), time.monotonic()
+    with server([sys.executable, "-c", LATE_WORKERS, str(port)], port, "/", words=b"ready", workers=2):
+        assert time.monotonic() - started > 1.0
+
+
+def test_a_server_that_ends_at_its_start_is_told() -> None:
+    with pytest.raises(RuntimeError, match="does not answer"), server([sys.executable, "-c", ""], free_port(), "/"):
+        pass

@@ -1,10 +1,14 @@
-"""The TMDB client against hand-made answers of a real HTTP server: every known bug of other clients once."""
+"""The TMDB client against hand-made answers of a real HTTP server: every known bug of other clients once.
+
+A bug is named by the repository and number of its report, without the owner where the repository is well known.
+"""
 
 import gzip
 import json
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -152,7 +156,7 @@ HANGING = (hang, drip_body, drip_head, drip_then_hang)
 MARGIN = 1.0  # for a busy machine; what hangs or drips here goes on for 3 s
 
 TRANSIENT = {
-    "html 502 (Radarr#1145)": Reply(b"<html>502</html>", status=502, content_type="text/html"),
+    "html 502 (Radarr#1145, TMDbLib#270)": Reply(b"<html>502</html>", status=502, content_type="text/html"),
     "html 200": Reply(b"<html>Sign in</html>", content_type="text/html"),
     "429 without Retry-After (Radarr#3610)": Reply({"status_code": 25}, status=429),
     "429 with Retry-After 0 (php-tmdb/api#154)": Reply({}, status=429, headers={"Retry-After": "0"}),
@@ -234,6 +238,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> float:
 def test_what_hangs_for_ever_is_given_up_at_the_deadline_and_not_before(
     fake: FakeTmdb, client: TmdbClient, raw: Callable[[BaseHTTPRequestHandler], None], hurry: float
 ) -> None:
+    """frak#136, NAStool#515."""
     fake.replies = [Reply(raw=raw)]
     started = time.monotonic()
 
@@ -285,6 +290,41 @@ def test_who_was_told_to_wait_asks_nothing_meanwhile(fake: FakeTmdb, client: Tmd
     assert time.monotonic() - started > 0.5
 
 
+def test_after_a_429_the_next_question_is_asked_as_if_nothing_had_been(fake: FakeTmdb, client: TmdbClient) -> None:
+    """TMDbLib#75: a client half made; themoviedb.helper#1427: the 429 came again for all that followed."""
+    fake.replies = [Reply({"status_code": 25}, status=429)]
+    with pytest.raises(TmdbUnavailableError):
+        client.fetch_movie(7)
+
+    fake.replies = [Reply(FILM)]
+    assert client.fetch_movie(7)["title"] == "Made Up"
+    assert len(fake.requests) == 4
+
+
+def test_no_failure_is_remembered_as_an_answer(fake: FakeTmdb, client: TmdbClient) -> None:
+    """archive-movie-browser#42: "no match" for a week."""
+    fake.replies = [Reply({}, status=503)]
+    with pytest.raises(TmdbUnavailableError):
+        client.search("Home")
+    fake.replies = [Reply({"status_code": 34}, status=404)]
+    with pytest.raises(MovieNotFoundError):
+        client.fetch_movie(7)
+
+    fake.replies = [search_page({"id": 7, "title": "Home"}), Reply(FILM)]
+    assert client.search("Home").kind == "one"
+    assert client.fetch_movie(7)["title"] == "Made Up"
+
+
+def test_a_film_takes_one_question_and_films_in_a_row_one_connection(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply(FILM)]
+    for _ in range(5):
+        client.fetch_movie(7)
+
+    assert len(fake.requests) == 5
+    assert set(fake.paths) == {"/3/movie/7?append_to_response=credits"}
+    assert len({id(connection) for connection in fake.requests}) == 1
+
+
 def test_retry_after_within_the_deadline_is_honoured(fake: FakeTmdb, client: TmdbClient) -> None:
     fake.replies = [Reply({}, status=429, headers={"Retry-After": "1"}), Reply(FILM)]
     started = time.monotonic()
@@ -305,6 +345,7 @@ def test_retry_after_beyond_the_deadline_gives_up_at_once(fake: FakeTmdb, client
 
 
 def test_gzip_without_header_is_read(fake: FakeTmdb, client: TmdbClient) -> None:
+    """seerr#3050."""
     fake.replies = [Reply(gzip.compress(json.dumps(FILM).encode()))]
 
     assert client.fetch_movie(7)["id"] == 7
@@ -330,6 +371,7 @@ def test_gzip_bomb_is_refused(fake: FakeTmdb, client: TmdbClient, monkeypatch: p
 
 
 def test_large_revenue_and_gender_three_or_null_pass_through(fake: FakeTmdb, client: TmdbClient) -> None:
+    """jellyfin#3792, Radarr#168, nCubed#8; tmdb-kotlin#4, TMDbLib#220."""
     fake.replies = [Reply(FILM)]
 
     film = client.fetch_movie(7)
@@ -339,6 +381,7 @@ def test_large_revenue_and_gender_three_or_null_pass_through(fake: FakeTmdb, cli
 
 
 def test_404_is_not_found_and_never_an_empty_film(fake: FakeTmdb, client: TmdbClient) -> None:
+    """TMDbLib#235, c-eg/themoviedbapi#6."""
     fake.replies = [Reply({"status_code": 34}, status=404)]
 
     with pytest.raises(MovieNotFoundError, match="TMDB has no movie with id 9"):
@@ -361,6 +404,7 @@ def test_adult_film_is_not_answered(fake: FakeTmdb, client: TmdbClient) -> None:
 
 
 def test_missing_credits_are_fetched_apart(fake: FakeTmdb, client: TmdbClient) -> None:
+    """seerr#3055, #3206."""
     bare = {name: value for name, value in FILM.items() if name != "credits"}
     fake.replies = [Reply(bare), Reply({"id": 7, "cast": [{"id": 1}], "crew": []})]
 
@@ -369,6 +413,7 @@ def test_missing_credits_are_fetched_apart(fake: FakeTmdb, client: TmdbClient) -
 
 
 def test_credits_that_stay_missing_are_absent_not_empty(fake: FakeTmdb, client: TmdbClient) -> None:
+    """seerr#3055, #3206."""
     bare = {name: value for name, value in FILM.items() if name != "credits"}
     fake.replies = [Reply(bare), Reply({}, status=500)]
 
@@ -376,6 +421,7 @@ def test_credits_that_stay_missing_are_absent_not_empty(fake: FakeTmdb, client: 
 
 
 def test_refused_credential_is_named_and_not_asked_again(fake: FakeTmdb, client: TmdbClient) -> None:
+    """stremio-addon-douban#55: 410 refusals a day."""
     fake.replies = [Reply({"status_code": 7}, status=401)]
 
     for _ in range(3):
@@ -385,6 +431,7 @@ def test_refused_credential_is_named_and_not_asked_again(fake: FakeTmdb, client:
 
 
 def test_v3_key_is_recognised_when_refused(fake: FakeTmdb) -> None:
+    """stremio-addon-douban#55, jellyfin-newsletter#88."""
     fake.replies = [Reply({"status_code": 7}, status=401)]
     client = TmdbClient(SecretStr("0123456789abcdef" * 2), fake.url)
 
@@ -399,22 +446,31 @@ def test_token_with_blanks_is_refused_without_showing_it() -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_token_stays_out_of_addresses_errors_and_logs(
-    fake: FakeTmdb, client: TmdbClient, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "reply", [*TRANSIENT.values(), *(reply for reply, _ in FINAL.values()), *(Reply(raw=raw) for raw in HANGING)]
+)
+def test_token_stays_out_of_addresses_errors_and_logs_however_it_fails(
+    fake: FakeTmdb,
+    client: TmdbClient,
+    reply: Reply,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """adamayoung/TMDb#434, openposterdb#64, Radarr#3890."""
+    monkeypatch.setattr(transport_module, "ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr(transport_module.random, "uniform", lambda *_: 0.0)
     caplog.set_level(logging.DEBUG)
-    fake.replies = [Reply(raw=close)]
+    fake.replies = [reply]
 
-    with pytest.raises(TmdbUnavailableError) as caught:
+    with pytest.raises((MovieNotFoundError, TmdbCredentialError, TmdbUnavailableError)) as caught:
         client.fetch_movie(7)
 
     assert fake.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
     assert not any(TOKEN in path for path in fake.paths)
+    assert "urllib3" in {record.name.split(".")[0] for record in caplog.records}  # its own lines are looked through
     assert TOKEN not in caplog.text
-    cause: BaseException | None = caught.value
-    while cause is not None:
-        assert TOKEN not in repr(cause)
-        cause = cause.__cause__ or cause.__context__
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
+    assert TOKEN not in repr(vars(client.transport))
 
 
 def test_redirect_is_not_followed_with_the_token(fake: FakeTmdb, client: TmdbClient) -> None:
@@ -456,6 +512,7 @@ def test_callers_at_the_same_time_share_one_call(fake: FakeTmdb, client: TmdbCli
 
 
 def test_imdb_id_of_a_series_is_not_a_film(fake: FakeTmdb, client: TmdbClient) -> None:
+    """Upload-Assistant#515."""
     fake.replies = [Reply({"movie_results": [], "tv_results": [{"id": 5, "name": "A Series"}]})]
 
     with pytest.raises(MovieNotFoundError, match="is a series on TMDB, not a film"):
@@ -479,6 +536,7 @@ def search_page(*rows: dict[str, Any], pages: int = 1) -> Reply:
 
 
 def test_exact_title_beats_the_first_result(fake: FakeTmdb, client: TmdbClient) -> None:
+    """xbmc#18894, tmdbv3api#127, jellyfin#9264, #17819."""
     fake.replies = [search_page({"id": 1, "title": "No Way Home", "popularity": 99}, {"id": 2, "title": "Home"})]
 
     match = client.search("Home")
@@ -488,6 +546,7 @@ def test_exact_title_beats_the_first_result(fake: FakeTmdb, client: TmdbClient) 
 
 
 def test_rows_without_date_poster_or_title_do_no_harm(fake: FakeTmdb, client: TmdbClient) -> None:
+    """nefarious#170, gaps#270, mnamer#32; AutoTag#12, Auto_Bangumi#873."""
     rows = [
         {"id": 1, "title": "Home", "release_date": "", "poster_path": None},
         {"id": 2},
@@ -514,10 +573,23 @@ def test_exact_title_on_page_two_is_found(fake: FakeTmdb, client: TmdbClient) ->
 
 
 def test_search_never_asks_beyond_the_last_page(fake: FakeTmdb, client: TmdbClient) -> None:
+    """TMDbLib#208."""
     fake.replies = [search_page({"id": 1, "title": "Other"}, pages=2)]
 
     assert client.search("Blue").kind == "similar"
     assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize("title", ["Home", "Blue", "Mulan", "The Mummy"])
+def test_films_that_share_a_title_are_all_candidates(fake: FakeTmdb, client: TmdbClient, title: str) -> None:
+    years = ("1998", "2020")
+    rows = [{"id": int(year), "title": title, "release_date": f"{year}-01-02"} for year in years]
+    fake.replies = [search_page({"id": 1, "title": f"{title} Returns", "popularity": 99.0}, *rows)]
+
+    match = client.search(title)
+
+    assert match.kind == "several"
+    assert {film.year for film in match.candidates} == {1998, 2020}
 
 
 def test_year_typed_in_the_title_is_split_off(fake: FakeTmdb, client: TmdbClient) -> None:

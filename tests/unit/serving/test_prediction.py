@@ -105,3 +105,20 @@ def test_title_falls_back_on_the_catalogue_when_tmdb_is_down(platform: Platform)
 
     assert answer.movie.tmdb_id == 109445
     assert answer.data.degraded
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "detail"), [(401, 1, "refuses TMDB_API_TOKEN"), (403, 5, "failed several")]
+)
+@responses.activate
+def test_readiness_names_tmdb_that_refuses_or_fails(platform: Platform, status: int, asked: int, detail: str) -> None:
+    def tmdb() -> dict[str, object]:
+        return dict(platform.client.get("/readyz").get_json()["checks"]["tmdb"])
+
+    responses.get(f"{TMDB}/movie/109445", status=status)
+    assert tmdb() == {"ok": True}
+    for _ in range(asked):
+        ask(platform, 109445)
+
+    assert tmdb()["ok"] is False
+    assert detail in str(tmdb()["detail"])
