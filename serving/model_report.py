@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import PlatformError
+from common.sentences import LANGUAGES
 from serving.champion import EVALUATION, MODEL_NAME, Champion
 from serving.charts import ChangeChart, Curve, RangeChart, Share, Step, draw_changes, draw_ranges, draw_steps
 
@@ -20,18 +21,6 @@ logger = logging.getLogger(__name__)
 KEPT_SECONDS = 60.0
 SPLITS = ("time", "random")
 EVALUATION_RUNS = "attributes.run_name = 'evaluation'"  # as training/report.py names them
-LANGUAGES = {
-    "de": "German",
-    "en": "English",
-    "es": "Spanish",
-    "fr": "French",
-    "hi": "Hindi",
-    "it": "Italian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "sv": "Swedish",
-    "zh": "Chinese",
-}
 SLICES = {
     "decade": "Decade of release",
     "genre": "Genre",
