@@ -266,7 +266,7 @@ def _draw_slices(
 
 def _as_share(kind: str, name: str, figures: Mapping[str, Any]) -> Share:
     low, high = figures["intervals"]["auc"]
-    shown = LANGUAGES.get(name, name) if kind == "language" else name
+    shown = LANGUAGES.get(name, name) if kind == "language" else name.replace(" %", "%")
     return Share(shown, figures["auc"], low=low, high=high, count=figures["films"])
 
 
@@ -325,7 +325,7 @@ def _read_sweep(sweep: Mapping[str, Any]) -> Sweep:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.1f}%"
 
 
 def _points(change: float) -> str:

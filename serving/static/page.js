@@ -148,7 +148,13 @@ function copy(button) {
   });
 }
 
+/** Where the decades do not fit, the newest are in sight. */
+function showNewest(box) {
+  box.scrollLeft = box.scrollWidth;
+}
+
 document.querySelectorAll("[data-suggest]").forEach(suggest);
 document.querySelectorAll("[data-what-if]").forEach(imagine);
 document.querySelectorAll("[data-copy]").forEach(copy);
 document.querySelectorAll("[data-poster]").forEach(replacePoster);
+document.querySelectorAll(".grid-box").forEach(showNewest);

@@ -5,6 +5,8 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
+from serving.pages import compare
+from serving.schemas import KnownRating, PredictionAnswer
 from tests.serving_parts import Platform
 
 
@@ -113,9 +115,26 @@ def test_old_addresses_lead_to_the_film(client: FlaskClient, address: str) -> No
     assert answer.headers["Location"] == "/movies/109445"
 
 
-def test_known_rating_goes_first_when_the_model_expected_otherwise(client: FlaskClient) -> None:
-    assert "People and model agree." in client.get("/movies/109445").text
-    assert "Nobody&#39;s rating" in client.get("/movies/5").text or "Nobody's rating" in client.get("/movies/5").text
+@pytest.mark.parametrize(
+    ("rating", "verdict", "kind"),
+    [
+        (3, "pass", "agree"),
+        (2, "fail", "agree"),
+        (3, "fail", "differ"),
+        (0, "pass", "differ"),
+        (3, "too_close_to_call", "open"),
+        (None, "pass", "unrated"),
+    ],
+)
+def test_people_and_model_are_compared(client: FlaskClient, rating: int | None, verdict: str, kind: str) -> None:
+    answer = PredictionAnswer.model_validate(client.get("/movies/109445.json").get_json())
+    known = KnownRating(rating=rating, dubious=False, source="bechdeltest.com") if rating is not None else None
+    prediction = answer.prediction.model_copy(update={"verdict": verdict})
+
+    agreement = compare(answer.model_copy(update={"known_rating": known, "prediction": prediction}))
+
+    assert agreement.kind == kind
+    assert (kind in ("differ", "open")) == ("People's rating goes first." in agreement.text)
 
 
 def test_json_behind_a_page_is_the_answer_of_the_api(client: FlaskClient) -> None:
