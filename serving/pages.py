@@ -436,10 +436,15 @@ def _known(tmdb_id: int) -> MovieAnswer | None:
 
 
 def _films_to_try() -> list[ShownFilm]:
+    """The best known ones, those with a cast first: their pages show everything."""
     rows = services().database.fetch(
         """
-        select movie_id, title, year, poster_path, is_synthetic, bechdel_rating from marts.dim_movies
-        where has_rating order by popularity_rank nulls last, movie_id limit 6
+        with known as (
+            select movie_id, title, year, poster_path, is_synthetic, bechdel_rating, popularity_rank
+            from marts.dim_movies where has_rating order by popularity_rank nulls last, movie_id limit 60
+        )
+        select known.* from known left join features.ftr_movie_cast as casts using (movie_id)
+        order by casts.cast_members_count is null, known.popularity_rank nulls last, movie_id limit 6
         """
     )
     return [

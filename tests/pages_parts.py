@@ -102,7 +102,7 @@ class PageDatabase:
             return [DETAILS] if " 109445" in query or "109445::" in query else []
         if "table_schema = 'live'" in query:
             return [{"table_name": "live_movie_cast", "column_name": name} for name in FEATURES]
-        if "has_rating order by popularity_rank" in query:
+        if "where has_rating order by popularity_rank" in query:
             return [_film(film) for film in (FILMS[0], SCRIPT, ARABIC, JAPANESE)]
         if "from marts.fct_ratings" in query:
             return [{"films": 2000, "pass_share": 0.55, "synthetic": True}]

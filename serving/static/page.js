@@ -46,7 +46,7 @@ function suggest(input) {
     input.removeAttribute("aria-activedescendant");
     list.hidden = !films.length;
     input.setAttribute("aria-expanded", String(films.length > 0));
-    said.textContent = films.length ? `${films.length} films. Use the arrow keys.` : "No film fits yet.";
+    said.textContent = films.length ? `${films.length} film${films.length === 1 ? "" : "s"}. Use the arrow keys.` : "No film fits yet.";
   };
   const ask = async () => {
     const text = input.value.trim();

@@ -49,6 +49,17 @@ def test_page_is_valid_html_with_one_heading_and_no_id_twice(client: FlaskClient
     assert len(list(document.iter("title"))) >= 1
 
 
+def test_title_says_what_the_page_is(client: FlaskClient) -> None:
+    titles = [re.findall(r"<title>([^<]+) · Two Women Talking</title>", client.get(page).text) for page in PAGES]
+
+    assert {len(found) for found in titles} == {1}
+    said = dict(zip(PAGES, (found[0] for found in titles), strict=True))
+    assert said["/movies/109445"] == "Frozen (2013): probably passes"
+    assert said["/movies/77"] == "No such film"
+    assert said["/?title=Frozen"] == "Several films fit the title"
+    assert len(set(said.values())) >= len(PAGES) - 1  # two addresses here lead to no film
+
+
 def test_cast_stands_in_billing_order_and_unknown_stays_unknown(client: FlaskClient) -> None:
     page = client.get("/movies/109445").text
 
