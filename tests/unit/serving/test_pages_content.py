@@ -66,6 +66,12 @@ def test_cast_stands_in_billing_order_and_unknown_stays_unknown(client: FlaskCli
     assert page.index("Kristen B.") < page.index("Jonathan G.") < page.index("Somebody U.")
     assert 'Somebody U.</span><span class="unseen">, not known</span>' in page
     assert "Noor &lt;b&gt;" in page
+    assert [text.strip() for text in re.findall(r"</svg>( 1 [^<]+)</li>", page)] == [
+        "1 woman",
+        "1 man",
+        "1 non-binary",
+        "1 not known",
+    ]
 
 
 @pytest.mark.parametrize(
