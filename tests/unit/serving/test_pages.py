@@ -87,6 +87,15 @@ def test_wrong_address_is_explained(client: FlaskClient, address: str) -> None:
     assert "The request cannot be used" in page.text
 
 
+def test_unknown_address_is_a_page_with_the_next_step(client: FlaskClient) -> None:
+    page = client.get("/nonsense/<b>", headers={"Accept": "text/html"})
+
+    assert page.status_code == 404
+    assert "<h1>No such page</h1>" in page.text
+    assert "There is nothing at /nonsense/&lt;b&gt;. Search for a film" in page.text
+    assert 'role="search"' in page.text
+
+
 def test_nothing_on_a_page_needs_an_unsafe_policy(client: FlaskClient) -> None:
     page = client.get("/movies/109445")
 
