@@ -1,24 +1,59 @@
 """A feature's sentence, filled with a film's values, as film lovers read it."""
 
+import calendar
 import math
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from common.scoring import FeatureInfo
 
+LANGUAGES = {
+    "ar": "Arabic",
+    "cn": "Cantonese",  # TMDB's own code
+    "da": "Danish",
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fa": "Persian",
+    "fi": "Finnish",
+    "fr": "French",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hu": "Hungarian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nl": "Dutch",
+    "no": "Norwegian",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "sv": "Swedish",
+    "ta": "Tamil",
+    "te": "Telugu",
+    "th": "Thai",
+    "tr": "Turkish",
+    "zh": "Chinese",
+}
+
 
 def describe(info: FeatureInfo, values: Mapping[str, Any]) -> str:
-    """A feature's sentence, filled with the film's values; its sentence for unknown when any of them is unknown."""
+    """A feature's sentence, filled with the film's values; its sentence for unknown when any of them is unknown.
+
+    Beside Python's formats a sentence may choose its words: `{is_war:a war film|no war film}` by yes and no,
+    `{count:no woman|one woman|# women}` by number; `dollars` (of a logarithm), `language`, `month`, `ordinal`
+    and `points` say a value in words.
+    """
     plain = {name: plain_value(values.get(name)) for name in _fields(info.sentence)}
     if plain_value(values.get(info.name)) is None or None in plain.values():
         return info.sentence_null or f"Not known: {_first_sentence(info.description) or info.name}"
     if not info.sentence:
         return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
     try:
-        return info.sentence.format(**{name: _as_words(value) for name, value in plain.items()})
-    except (ValueError, TypeError, LookupError, AttributeError):
+        return _Words().vformat(info.sentence, (), plain)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
         return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
 
 
@@ -34,6 +69,49 @@ def plain_value(value: Any) -> float | str | bool | None:
     if math.isnan(number):
         return None
     return int(number) if number.is_integer() else number
+
+
+class _Words(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        if "|" in format_spec:
+            return _choose(value, format_spec.split("|"))
+        if format_spec in _FORMATS:
+            return _FORMATS[format_spec](value)
+        return super().format_field(_as_words(value), format_spec)
+
+
+def _choose(value: Any, words: list[str]) -> str:
+    """By yes and no the first or second words; by number the words at that place, the last for every higher one."""
+    if isinstance(value, bool):
+        return words[0 if value else 1]
+    return words[min(int(value), len(words) - 1)].replace("#", f"{value:,}")
+
+
+def _say_dollars(logarithm: float) -> str:
+    """Two digits are enough: what is known is a rough figure."""
+    dollars = float(f"{math.exp(logarithm):.2g}")
+    for size, name in ((1e9, "billion"), (1e6, "million")):
+        if dollars >= size:
+            return f"{dollars / size:g} {name} dollars"
+    return f"{dollars:,.0f} dollars"
+
+
+def _say_ordinal(number: int) -> str:
+    last = 0 if 10 <= number % 100 <= 20 else number % 10
+    return f"{number}" + {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
+
+
+def _say_points(difference: float) -> str:
+    return f"{abs(100 * difference):.0f} points {'more' if difference > 0 else 'less'}"
+
+
+_FORMATS: Mapping[str, Callable[[Any], str]] = {
+    "dollars": _say_dollars,
+    "language": lambda code: LANGUAGES.get(code, f'"{code}"'),
+    "month": lambda number: calendar.month_name[number],
+    "ordinal": _say_ordinal,
+    "points": _say_points,
+}
 
 
 def _as_words(value: Any) -> Any:

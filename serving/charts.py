@@ -120,7 +120,7 @@ class Column:
 
 @dataclass(frozen=True)
 class LevelChart:
-    """Columns of parts that sum to 100 %."""
+    """Columns of parts that sum to 100%."""
 
     summary: str
     columns: tuple[Column, ...]
@@ -266,8 +266,11 @@ def draw_line(shares: Sequence[Share], *, of: str) -> LineChart:
     def across(year: int) -> float:
         return round(100 * (year - first) / max(last - first, 1), 2)
 
+    highest = max(share.value if share.high is None else share.high for share in ordered)
+    ceiling, step = (0.5, 10) if highest <= 0.5 else (1.0, 25)  # small shares would crouch on the floor
+
     def down(value: float) -> float:
-        return round(100 - _percent(value), 2)
+        return round(100 - _percent(value / ceiling), 2)
 
     def draw_band(stretch: Sequence[Share]) -> str:
         upper = [f"{across(int(s.name))},{down(s.high)}" for s in stretch if s.high is not None]
@@ -288,7 +291,8 @@ def draw_line(shares: Sequence[Share], *, of: str) -> LineChart:
         ),
         x_ticks=tuple(Tick(round(LEFT + WIDTH * across(year) / 100, 2), str(year)) for year in _ticks(first, last)),
         y_ticks=tuple(
-            Tick(round(TOP + HEIGHT * down(value / 100) / 100, 2), f"{value} %") for value in (0, 25, 50, 75, 100)
+            Tick(round(TOP + HEIGHT * down(value / 100) / 100, 2), f"{value}%")
+            for value in range(0, round(100 * ceiling) + 1, step)
         ),
     )
 
@@ -301,7 +305,7 @@ def draw_bars(shares: Sequence[Share], *, of: str) -> BarChart:
             Bar(
                 name=share.name,
                 value=_percent(share.value),
-                label=f"{100 * share.value:.0f} %",
+                label=f"{100 * share.value:.0f}%",
                 count="" if share.count is None else f"{share.count:,}",
                 low=None if share.low is None else _percent(share.low),
                 high=None if share.high is None else _percent(share.high),
@@ -356,7 +360,7 @@ def _stack(counts: Sequence[int], names: Sequence[str]) -> tuple[Level, ...]:
     total, top, levels = sum(counts), 0.0, []
     for count, name in zip(counts, names, strict=True):
         height = 100 * count / total
-        label = f"{height:.0f} % {name}"
+        label = f"{height:.0f}% {name}"
         levels.append(Level(name, round(TOP + HEIGHT * top / 100, 2), round(HEIGHT * height / 100, 2), label))
         top += height
     return tuple(levels)
@@ -431,7 +435,7 @@ def draw_curve(probabilities: Sequence[float], *, band: tuple[float, float], of:
         of: what is counted, for the labels.
     """
     steps = [Step(float(number), str(number), value) for number, value in enumerate(probabilities)]
-    says = [f"{number} {of}: {100 * value:.0f} %" for number, value in enumerate(probabilities)]
+    says = [f"{number} {of}: {100 * value:.0f}%" for number, value in enumerate(probabilities)]
     return replace(
         draw_steps(steps, says=says), zone_top=_down(band[1]), zone_height=round(_down(band[0]) - _down(band[1]), 2)
     )
@@ -492,9 +496,9 @@ def _ticks(first: int, last: int) -> list[int]:
 def _say(share: Share) -> str:
     interval = ""
     if share.low is not None and share.high is not None:
-        interval = f", {100 * share.low:.0f} to {100 * share.high:.0f} %"
+        interval = f", {100 * share.low:.0f} to {100 * share.high:.0f}%"
     films = f", {share.count:,} films" if share.count is not None else ""
-    return f"{share.name}: {100 * share.value:.0f} %{interval}{films}"
+    return f"{share.name}: {100 * share.value:.0f}%{interval}{films}"
 
 
 def _percent(value: float) -> float:

@@ -26,7 +26,7 @@ FACTS = {
     "production_studios_count": "studios",
     "production_release_year": "release day",
     "text_title": "title",
-    "text_overview": "plot overview",
+    "text_overview": "plot summary",
 }
 
 

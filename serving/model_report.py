@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import PlatformError
+from common.sentences import LANGUAGES
 from serving.champion import EVALUATION, MODEL_NAME, Champion
 from serving.charts import ChangeChart, Curve, RangeChart, Share, Step, draw_changes, draw_ranges, draw_steps
 
@@ -20,18 +21,6 @@ logger = logging.getLogger(__name__)
 KEPT_SECONDS = 60.0
 SPLITS = ("time", "random")
 EVALUATION_RUNS = "attributes.run_name = 'evaluation'"  # as training/report.py names them
-LANGUAGES = {
-    "de": "German",
-    "en": "English",
-    "es": "Spanish",
-    "fr": "French",
-    "hi": "Hindi",
-    "it": "Italian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "sv": "Swedish",
-    "zh": "Chinese",
-}
 SLICES = {
     "decade": "Decade of release",
     "genre": "Genre",
@@ -277,7 +266,7 @@ def _draw_slices(
 
 def _as_share(kind: str, name: str, figures: Mapping[str, Any]) -> Share:
     low, high = figures["intervals"]["auc"]
-    shown = LANGUAGES.get(name, name) if kind == "language" else name
+    shown = LANGUAGES.get(name, name) if kind == "language" else _write_label(name)
     return Share(shown, figures["auc"], low=low, high=high, count=figures["films"])
 
 
@@ -285,6 +274,11 @@ def _read_reliability(split: Mapping[str, Any]) -> list[Reliability]:
     """Empty for an evaluation of before it was kept."""
     bins = (split.get("rating_3") or {}).get("reliability") or []
     return [Reliability(one["predicted"], one["observed"], *_ends(one["interval"]), one["films"]) for one in bins]
+
+
+def _write_label(label: str) -> str:
+    """`80 %` of an evaluation as the pages write it."""
+    return label.replace(" %", "%")
 
 
 def _ends(interval: Sequence[float]) -> tuple[float, float]:
@@ -315,7 +309,7 @@ def _read_sweep(sweep: Mapping[str, Any]) -> Sweep:
     points = sweep["points"]
     has_places = all(point["value"] is not None for point in points)
     steps = [
-        Step(float(point["value"] if has_places else number), point["label"], point["probability"])
+        Step(float(point["value"] if has_places else number), _write_label(point["label"]), point["probability"])
         for number, point in enumerate(points)
     ]
     return Sweep(
@@ -325,7 +319,7 @@ def _read_sweep(sweep: Mapping[str, Any]) -> Sweep:
         curve=draw_steps(steps, says=[f"{step.label}: {_percent(step.value)}" for step in steps]),
         rows=[
             [
-                point["label"],
+                _write_label(point["label"]),
                 _percent(point["probability"]),
                 "" if point["change"] is None else _points(point["change"]),
                 "" if point["lowered_share"] is None else _percent(point["lowered_share"]),
@@ -336,7 +330,7 @@ def _read_sweep(sweep: Mapping[str, Any]) -> Sweep:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.1f}%"
 
 
 def _points(change: float) -> str:

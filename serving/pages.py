@@ -60,6 +60,7 @@ RATINGS = {
     "2": "two named women who talk to each other, but only about a man",
     "3": "two named women who talk to each other about something other than a man",
 }
+STEPS = ("Two women with names", "who talk to each other", "about something other than a man")  # ratings 1, 2, 3
 REMEMBER_SECONDS = 60.0
 MAX_HOSTS = 16  # names under which readers ask for the pages
 REMEMBER_FILMS = 2_000  # about 10 kB each
@@ -338,10 +339,10 @@ def compare(answer: PredictionAnswer) -> Agreement:
         return Agreement("unrated", "The prediction is all there is.")
     people_pass = answer.known_rating.rating == 3
     if answer.prediction.verdict == "too_close_to_call":
-        return Agreement("open", "The model cannot tell. People's rating decides.")
+        return Agreement("open", "The model cannot tell. People's rating goes first.")
     if people_pass == (answer.prediction.verdict == "pass"):
         return Agreement("agree", "People and model agree.")
-    return Agreement("differ", "The model expected otherwise. People's rating goes first.")
+    return Agreement("differ", "People and model disagree. People's rating goes first.")
 
 
 def _guard(
@@ -378,6 +379,7 @@ def _render(template: str, status: int = 200, **facts: Any) -> Response:
         template,
         verdicts=VERDICTS,
         ratings=RATINGS,
+        steps=STEPS,
         genders=GENDERS,
         percent=percent,
         has_posters=has_posters,
@@ -418,8 +420,8 @@ def _fingerprints() -> dict[str, str]:
 def percent(share: float) -> str:
     """A probability as people read it; nothing is quite certain."""
     if 0 < share < 0.01:
-        return "under 1 %"
-    return "over 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
+        return "under 1%"
+    return "over 99%" if 0.99 < share < 1 else f"{100 * share:.0f}%"
 
 
 def _predict(tmdb_id: int) -> PredictionAnswer:
@@ -434,10 +436,15 @@ def _known(tmdb_id: int) -> MovieAnswer | None:
 
 
 def _films_to_try() -> list[ShownFilm]:
+    """The best known ones, those with a cast first: their pages show everything."""
     rows = services().database.fetch(
         """
-        select movie_id, title, year, poster_path, is_synthetic, bechdel_rating from marts.dim_movies
-        where has_rating order by popularity_rank nulls last, movie_id limit 6
+        with known as (
+            select movie_id, title, year, poster_path, is_synthetic, bechdel_rating, popularity_rank
+            from marts.dim_movies where has_rating order by popularity_rank nulls last, movie_id limit 60
+        )
+        select known.* from known left join features.ftr_movie_cast as casts using (movie_id)
+        order by casts.cast_members_count is null, known.popularity_rank nulls last, movie_id limit 6
         """
     )
     return [

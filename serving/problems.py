@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, g
-from werkzeug.exceptions import HTTPException
+from flask import Response, g, request
+from werkzeug.exceptions import HTTPException, NotFound
 
 from common.errors import (
     AmbiguousTitleError,
@@ -49,6 +49,9 @@ KINDS: Mapping[type[PlatformError], Kind] = {
     DatabaseError: Kind("database-unavailable", 503, "The database is not available"),
     FeatureStoreError: Kind("feature-store-unavailable", 503, "The feature store is not available"),
 }
+NO_ADDRESS = Kind("not-found", 404, "No such page")
+WHERE_TO_GO = "Search for a film on the first page, /; what programs can ask is at /docs."
+MAX_PATH = 80
 RETRY_AFTER_SECONDS = 10
 
 
@@ -57,6 +60,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, PlatformError):
         kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), INTERNAL)
         return make_problem(kind, str(error), candidates=_candidates(error))
+    if isinstance(error, NotFound):
+        return make_problem(NO_ADDRESS, f"There is nothing at {request.path[:MAX_PATH]}. {WHERE_TO_GO}")
     if isinstance(error, HTTPException) and error.code is not None:
         kind = Kind(error.name.lower().replace(" ", "-"), error.code, error.name)
         return make_problem(kind, error.description or error.name)

@@ -250,10 +250,10 @@ class SearchAnswer(_Answer):
 class ModelMetric(_Answer):
     """One figure of the model on films it had not seen."""
 
-    split: str = Field(description="time: the newest films; random: 30 % of all films")
+    split: str = Field(description="time: the newest films; random: 30% of all films")
     name: str = Field(examples=["auc"])
     value: float
-    interval: tuple[float, float] | None = Field(description="95 % interval of a bootstrap over the films")
+    interval: tuple[float, float] | None = Field(description="95% interval of a bootstrap over the films")
 
 
 class ModelCard(_Answer):

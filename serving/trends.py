@@ -26,8 +26,10 @@ MAX_ROWS = 2_000
 MAX_BARS = 15
 MAX_YEARS = 150  # in a page's table, which keeps the page under 150 kB; the CSV has every row
 MAX_NAMES = 40
-MIN_FILMS = 5  # a year with fewer would jump between 0 and 100 %; the table has it all the same
+MIN_FILMS = 5  # a year with fewer would jump between 0 and 100%; the table has it all the same
 MIN_PERIOD_FILMS = 20
+PERIOD_YEARS, LOOK_BACK_YEARS = 5, 50
+OVERLAP = "Whiskers are 95% intervals: where two overlap, the order may be chance."
 TOTAL = """
     select count(*) as films, avg(passes::integer) as pass_share, bool_or(is_synthetic) as synthetic
     from marts.fct_ratings
@@ -47,6 +49,7 @@ class Trend:
         mart: table in the schema `marts`.
         name_column: what the rows are of: a year or a name.
         kind: a line over years, columns of the four ratings, bars, or a grid of names by decades.
+        saying: the chart's last share in words, for charts over years.
     """
 
     title: str
@@ -58,6 +61,7 @@ class Trend:
     low: str = "pass_low_share"
     high: str = "pass_high_share"
     count: str = "films_count"
+    saying: str = "Of the films of {name}, {share} pass"
 
     @property
     def columns(self) -> list[str]:
@@ -92,7 +96,7 @@ TRENDS: Mapping[str, Trend] = {
     ),
     "year": Trend(
         "Pass rate by year",
-        "Share of rated films that pass, by year of release, with its 95 % interval. "
+        "Share of rated films that pass, by year of release, with its 95% interval. "
         "Years with fewer than 5 films, and years that stand alone, are in the table only.",
         "agg_pass_rate_by_year",
         "year",
@@ -108,6 +112,7 @@ TRENDS: Mapping[str, Trend] = {
         low="",
         high="",
         count="known_casts_count",
+        saying="Women are {share} of the casts of {name}",
     ),
     "genre": Trend(
         "Pass rate by genre and decade",
@@ -119,19 +124,19 @@ TRENDS: Mapping[str, Trend] = {
     ),
     "country": Trend(
         "Pass rate by country",
-        "The 15 countries of production with the most rated films, with 95 % intervals.",
+        "The 15 countries of production with the most rated films. " + OVERLAP,
         "agg_pass_rate_by_country",
         "country_name",
     ),
     "studio": Trend(
         "Pass rate by studio",
-        "The 15 companies with the most rated films, with 95 % intervals.",
+        "The 15 companies with the most rated films. " + OVERLAP,
         "agg_pass_rate_by_studio",
         "studio_name",
     ),
     "director": Trend(
         "Pass rate by director",
-        "The 15 with the most rated films, with 95 % intervals.",
+        "The 15 with the most rated films. " + OVERLAP,
         "agg_pass_rate_by_director",
         "director_name",
     ),
@@ -140,11 +145,12 @@ TRENDS: Mapping[str, Trend] = {
 
 @dataclass(frozen=True)
 class DrawnTrend:
-    """A chart ready to be shown; `missing` says why there is none."""
+    """A chart ready to be shown, with what it shows in a sentence; `missing` says why there is none."""
 
     name: str
     trend: Trend
     chart: Chart | None = None
+    finding: str = ""
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     row_count: int = 0
@@ -219,6 +225,7 @@ class Trends:
             name,
             trend,
             _draw_chart(trend, shown),
+            _say_finding(trend, shown),
             [column.replace("_", " ") for column in columns],
             [[_write(row[column]) for column in columns] for row in _select_rows(trend, rows)],
             len(rows),
@@ -235,6 +242,38 @@ def _draw_chart(trend: Trend, rows: list[dict[str, Any]]) -> Chart:
     if trend.kind == "grid":
         return draw_grid([(share, row["decade"]) for share, row in zip(shares, rows, strict=True)])
     return draw_bars(sorted(shares[:MAX_BARS], key=lambda share: -share.value), of=trend.title)
+
+
+def _say_finding(trend: Trend, rows: list[dict[str, Any]]) -> str:
+    """What the chart shows, in the numbers that are drawn."""
+    if trend.kind in ("grid", "bars"):
+        return _say_ends(trend, rows)
+    by_year = {int(row[trend.name_column]): _read_period(trend, row) for row in rows}
+    last = max(by_year)
+    now, then = by_year[last], by_year.get(last - LOOK_BACK_YEARS)
+    said = trend.saying.format(name=now.name, share=f"{now.value:.0%}")
+    return f"{said}; {then.value:.0%} in {then.name}." if then else f"{said}."
+
+
+def _say_ends(trend: Trend, rows: list[dict[str, Any]]) -> str:
+    """Which of the names stands highest and which lowest, in a grid in the last decade; empty when all are equal."""
+    decade = max(row["decade"] for row in rows) if trend.kind == "grid" else None
+    drawn = rows[:MAX_BARS] if decade is None else [row for row in rows if row["decade"] == decade]
+    shares = sorted((_read_share(trend, row) for row in drawn), key=lambda share: -share.value)
+    best, worst = shares[0], shares[-1]
+    if best.value == worst.value:
+        return ""
+    if decade is not None:
+        return f"{decade}s: {best.name} passes most often ({best.value:.0%}), {worst.name} least ({worst.value:.0%})."
+    return f"From {best.value:.0%} ({best.name}) to {worst.value:.0%} ({worst.name})."
+
+
+def _read_period(trend: Trend, row: Mapping[str, Any]) -> Share:
+    if trend.kind == "line":
+        return _read_share(trend, row)
+    begin = row[trend.name_column]
+    share = row[LEVEL_COLUMNS[-1]] / row[trend.count]
+    return Share(f"{begin} to {begin + PERIOD_YEARS - 1}", share, None, None, row[trend.count])
 
 
 def _select_rows(trend: Trend, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -102,7 +102,7 @@ class PageDatabase:
             return [DETAILS] if " 109445" in query or "109445::" in query else []
         if "table_schema = 'live'" in query:
             return [{"table_name": "live_movie_cast", "column_name": name} for name in FEATURES]
-        if "has_rating order by popularity_rank" in query:
+        if "where has_rating order by popularity_rank" in query:
             return [_film(film) for film in (FILMS[0], SCRIPT, ARABIC, JAPANESE)]
         if "from marts.fct_ratings" in query:
             return [{"films": 2000, "pass_share": 0.55, "synthetic": True}]
@@ -182,9 +182,10 @@ def _read_mart(query: str) -> list[dict[str, Any]]:
         return [{"period_start_year": year, **counts} for year in range(1970, 2020, 5)]
     if "agg_pass_rate_by_genre_and_decade" in query:
         names = ("Drama", "=cmd()", "Comedy")
-        return [{"genre_name": name, "decade": decade, **shares} for name in names for decade in (1990, 2000)]
+        rows = [{"genre_name": name, "decade": decade, **shares} for name in names for decade in (1990, 2000)]
+        return [*rows[:-1], {**rows[-1], "pass_share": 0.6}]
     if "agg_pass_rate_by_country" in query:
-        return [{"country_name": name, **shares} for name in ("Sweden", "Japan")]
+        return [{"country_name": "Sweden", **shares}, {"country_name": "Japan", **shares, "pass_share": 0.45}]
     return []
 
 

@@ -46,7 +46,7 @@ function suggest(input) {
     input.removeAttribute("aria-activedescendant");
     list.hidden = !films.length;
     input.setAttribute("aria-expanded", String(films.length > 0));
-    said.textContent = films.length ? `${films.length} films. Use the arrow keys.` : "No film fits yet.";
+    said.textContent = films.length ? `${films.length} film${films.length === 1 ? "" : "s"}. Use the arrow keys.` : "No film fits yet.";
   };
   const ask = async () => {
     const text = input.value.trim();
@@ -148,7 +148,13 @@ function copy(button) {
   });
 }
 
+/** Where the decades do not fit, the newest are in sight. */
+function showNewest(box) {
+  box.scrollLeft = box.scrollWidth;
+}
+
 document.querySelectorAll("[data-suggest]").forEach(suggest);
 document.querySelectorAll("[data-what-if]").forEach(imagine);
 document.querySelectorAll("[data-copy]").forEach(copy);
 document.querySelectorAll("[data-poster]").forEach(replacePoster);
+document.querySelectorAll(".grid-box").forEach(showNewest);

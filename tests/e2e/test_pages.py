@@ -138,6 +138,55 @@ def test_keyboard_alone_reaches_content_and_closes_suggestions(open_page: Opener
     expect(page.get_by_role("heading", level=1)).to_have_text("Frozen (2013)")
 
 
+@pytest.mark.parametrize("address", ["/", "/movies/109445", "/trends"])
+def test_keyboard_shows_where_it_is(open_page: Opener, address: str) -> None:
+    page = open_page(address)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        style = page.evaluate(
+            """() => {
+                const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+                return document.activeElement === document.body ? null : [outlineStyle, parseFloat(outlineWidth)];
+            }"""
+        )
+        if style is None:
+            break
+        assert style[0] != "none", page.evaluate("document.activeElement.outerHTML")
+        assert style[1] >= 2
+
+
+def test_suggestions_are_announced(open_page: Opener) -> None:
+    page = open_page("/")
+    field = page.get_by_role("combobox", name="Title of a film")
+    said = page.locator("#suggestions-said")
+    assert said.get_attribute("role") == "status"
+    field.press_sequentially("froz")
+    expect(said).to_have_text("2 films. Use the arrow keys.")
+    assert field.get_attribute("aria-expanded") == "true"
+    field.press("Escape")
+    assert field.get_attribute("aria-expanded") == "false"
+    field.fill("harbour")
+    expect(said).to_have_text("1 film. Use the arrow keys.")
+    field.fill("nothing is called so")
+    expect(said).to_have_text("No film fits yet.")
+
+
+def test_nothing_moves_for_who_asks_for_less_motion(open_page: Opener) -> None:
+    duration = "getComputedStyle(document.querySelector('line[data-needle]')).transitionDuration"
+    scrolling = "getComputedStyle(document.documentElement).scrollBehavior"
+    still, moving = (open_page("/movies/109445", reduced_motion=wish) for wish in ("reduce", "no-preference"))
+
+    assert (still.evaluate(duration), still.evaluate(scrolling)) == ("0s", "auto")
+    assert (moving.evaluate(duration), moving.evaluate(scrolling)) == ("0.3s, 0.3s", "smooth")
+
+
+def test_newest_decades_are_in_sight_where_not_all_fit(open_page: Opener) -> None:
+    box = open_page("/trends", viewport={"width": 180, "height": 800}).locator(".grid-box")
+
+    assert box.evaluate("element => element.scrollLeft") > 0
+    assert box.evaluate("element => element.scrollLeft + element.clientWidth >= element.scrollWidth - 1")
+
+
 def test_what_if_answers_in_place(open_page: Opener) -> None:
     page = open_page("/movies/109445")
     page.get_by_role("button", name="All women").click()

@@ -14,7 +14,15 @@ def test_line_breaks_where_years_are_missing_and_leaves_lone_years_out() -> None
 
     assert len(chart.lines) == len(chart.bands) == 2
     assert len(chart.points) == 4
-    assert chart.summary.startswith("Rate: 1960: 50 %")
+    assert chart.summary.startswith("Rate: 1960: 50%")
+
+
+def test_small_shares_fill_the_height_and_the_axis_says_so() -> None:
+    small, large = (draw_line([share("1999", value), share("2000", value)], of="Women") for value in (0.25, 0.45))
+
+    assert [tick.label for tick in small.y_ticks] == ["0%", "10%", "20%", "30%", "40%", "50%"]
+    assert small.points[0].y == pytest.approx(46.0)  # half of the height
+    assert large.y_ticks[-1].label == "100%"  # its interval ends above a half
 
 
 def test_single_year_is_still_a_point() -> None:
@@ -29,7 +37,7 @@ def test_levels_fill_the_column_and_the_highest_stands_at_the_bottom() -> None:
 
     assert [level.height for level in column.levels] == [21.0, 21.0, 0.0, 42.0]
     assert column.levels[-1].top + column.levels[-1].height == pytest.approx(88.0)
-    assert column.levels[-1].label == "50 % pass"
+    assert column.levels[-1].label == "50% pass"
     assert column.count == 4
 
 
@@ -50,7 +58,7 @@ def test_ranges_of_a_perfect_model_do_not_divide_by_zero() -> None:
 def test_curve_goes_from_edge_to_edge_around_the_band() -> None:
     curve = draw_curve([0.0, 0.5, 1.0], band=(0.25, 0.75), of="women")
 
-    assert curve.summary == "0 women: 0 %; 1 women: 50 %; 2 women: 100 %"
+    assert curve.summary == "0 women: 0%; 1 women: 50%; 2 women: 100%"
     assert curve.line == "3.0,100.0 49.5,50.0 96.0,0.0"
     assert (curve.zone_top, curve.zone_height) == (25.0, 42.0)
     assert [point.y for point in curve.points] == [88.0, 46.0, 4.0]

@@ -1,5 +1,7 @@
 """Reasons are sentences with numbers, and gaps are named."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,8 @@ WOMEN = FeatureInfo(
 )
 SHARE = FeatureInfo("share", sentence="Women are {share:.0%} of the cast", sentence_null="The cast is not known")
 BARE = FeatureInfo("bare", description="Length of the title in letters. More text.")
-COMEDY = FeatureInfo("comedy", sentence="Comedy among its genres: {comedy}")
+COMEDY = FeatureInfo("comedy", sentence="{comedy:It is a comedy|It is no comedy}")
+NAMED = FeatureInfo("named", sentence="{named:No woman has|One woman has|# women have} a name")
 
 
 @pytest.mark.parametrize(
@@ -25,11 +28,37 @@ COMEDY = FeatureInfo("comedy", sentence="Comedy among its genres: {comedy}")
         (SHARE, {"share": "half"}, "share: half"),
         (BARE, {"bare": 7}, "Length of the title in letters: 7"),
         (BARE, {"bare": None}, "Not known: Length of the title in letters"),
-        (COMEDY, {"comedy": True}, "Comedy among its genres: yes"),
+        (COMEDY, {"comedy": True}, "It is a comedy"),
+        (COMEDY, {"comedy": False}, "It is no comedy"),
+        (NAMED, {"named": 0.0}, "No woman has a name"),
+        (NAMED, {"named": 1}, "One woman has a name"),
+        (NAMED, {"named": np.int64(1200)}, "1,200 women have a name"),
+        (NAMED, {"named": "many"}, "named: many"),
     ],
 )
 def test_sentence_is_filled_with_the_films_values(info: FeatureInfo, values: dict[str, object], text: str) -> None:
     assert describe(info, values) == text
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "words"),
+    [
+        ("dollars", math.log(4_444_444), "4.4 million dollars"),
+        ("dollars", math.log(996e6), "1 billion dollars"),
+        ("dollars", math.log(60_000), "60,000 dollars"),
+        ("ordinal", 1, "1st"),
+        ("ordinal", 12, "12th"),
+        ("ordinal", 22, "22nd"),
+        ("ordinal", 113, "113th"),
+        ("language", "ja", "Japanese"),
+        ("language", "xx", '"xx"'),
+        ("month", 3, "March"),
+        ("points", -0.124, "12 points less"),
+        ("points", 0.05, "5 points more"),
+    ],
+)
+def test_value_is_said_in_words(form: str, value: object, words: str) -> None:
+    assert describe(FeatureInfo("it", sentence=f"{{it:{form}}}"), {"it": value}) == words
 
 
 def test_template_cannot_reach_into_values() -> None:

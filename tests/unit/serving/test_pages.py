@@ -5,6 +5,8 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
+from serving.pages import compare
+from serving.schemas import KnownRating, PredictionAnswer
 from tests.serving_parts import Platform
 
 
@@ -85,6 +87,15 @@ def test_wrong_address_is_explained(client: FlaskClient, address: str) -> None:
     assert "The request cannot be used" in page.text
 
 
+def test_unknown_address_is_a_page_with_the_next_step(client: FlaskClient) -> None:
+    page = client.get("/nonsense/<b>", headers={"Accept": "text/html"})
+
+    assert page.status_code == 404
+    assert "<h1>No such page</h1>" in page.text
+    assert "There is nothing at /nonsense/&lt;b&gt;. Search for a film" in page.text
+    assert 'role="search"' in page.text
+
+
 def test_nothing_on_a_page_needs_an_unsafe_policy(client: FlaskClient) -> None:
     page = client.get("/movies/109445")
 
@@ -113,9 +124,26 @@ def test_old_addresses_lead_to_the_film(client: FlaskClient, address: str) -> No
     assert answer.headers["Location"] == "/movies/109445"
 
 
-def test_known_rating_goes_first_when_the_model_expected_otherwise(client: FlaskClient) -> None:
-    assert "People and model agree." in client.get("/movies/109445").text
-    assert "Nobody&#39;s rating" in client.get("/movies/5").text or "Nobody's rating" in client.get("/movies/5").text
+@pytest.mark.parametrize(
+    ("rating", "verdict", "kind"),
+    [
+        (3, "pass", "agree"),
+        (2, "fail", "agree"),
+        (3, "fail", "differ"),
+        (0, "pass", "differ"),
+        (3, "too_close_to_call", "open"),
+        (None, "pass", "unrated"),
+    ],
+)
+def test_people_and_model_are_compared(client: FlaskClient, rating: int | None, verdict: str, kind: str) -> None:
+    answer = PredictionAnswer.model_validate(client.get("/movies/109445.json").get_json())
+    known = KnownRating(rating=rating, dubious=False, source="bechdeltest.com") if rating is not None else None
+    prediction = answer.prediction.model_copy(update={"verdict": verdict})
+
+    agreement = compare(answer.model_copy(update={"known_rating": known, "prediction": prediction}))
+
+    assert agreement.kind == kind
+    assert (kind in ("differ", "open")) == ("People's rating goes first." in agreement.text)
 
 
 def test_json_behind_a_page_is_the_answer_of_the_api(client: FlaskClient) -> None:

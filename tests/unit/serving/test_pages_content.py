@@ -49,12 +49,41 @@ def test_page_is_valid_html_with_one_heading_and_no_id_twice(client: FlaskClient
     assert len(list(document.iter("title"))) >= 1
 
 
+def test_title_says_what_the_page_is(client: FlaskClient) -> None:
+    titles = [re.findall(r"<title>([^<]+) · Two Women Talking</title>", client.get(page).text) for page in PAGES]
+
+    assert {len(found) for found in titles} == {1}
+    said = dict(zip(PAGES, (found[0] for found in titles), strict=True))
+    assert said["/movies/109445"] == "Frozen (2013): probably passes"
+    assert said["/movies/77"] == "No such film"
+    assert said["/?title=Frozen"] == "Several films fit the title"
+    assert len(set(said.values())) >= len(PAGES) - 1  # two addresses here lead to no film
+
+
 def test_cast_stands_in_billing_order_and_unknown_stays_unknown(client: FlaskClient) -> None:
     page = client.get("/movies/109445").text
 
     assert page.index("Kristen B.") < page.index("Jonathan G.") < page.index("Somebody U.")
     assert 'Somebody U.</span><span class="unseen">, not known</span>' in page
     assert "Noor &lt;b&gt;" in page
+    assert [text.strip() for text in re.findall(r"</svg>( 1 [^<]+)</li>", page)] == [
+        "1 woman",
+        "1 man",
+        "1 non-binary",
+        "1 not known",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tmdb_id", "marks"), [(109445, ["met"] * 3), (SCRIPT.tmdb_id, ["met", "unmet", "moot"]), (7002, [])]
+)
+def test_peoples_rating_shows_which_part_of_the_test_fails(
+    client: FlaskClient, tmdb_id: int, marks: list[str]
+) -> None:
+    page = client.get(f"/movies/{tmdb_id}").text
+
+    assert re.findall(r'<li class="(met|unmet|moot)">', page) == marks
+    assert (page.index("People said") < page.index("The model expects")) == bool(marks)
 
 
 def test_what_if_moves_the_probability_and_names_the_changes(client: FlaskClient) -> None:
@@ -111,6 +140,18 @@ def test_what_if_of_a_film_without_cast_says_why_not(client: FlaskClient) -> Non
     assert "nobody to change" in answer.get_json()["detail"]
 
 
+def test_charts_say_what_they_show(client: FlaskClient) -> None:
+    found = re.findall(r'<p class="finding">([^<]+)</p>', client.get("/trends").text)
+
+    assert found == [
+        "Of the films of 2015 to 2019, 25% pass.",
+        "Of the films of 2019, 79% pass.",
+        "Women are 35% of the casts of 2019.",
+        "2000s: Comedy passes most often (60%), =cmd() least (50%).",
+        "From 50% (Sweden) to 45% (Japan).",
+    ]
+
+
 def test_chart_without_its_mart_says_so_and_the_others_stand(client: FlaskClient) -> None:
     page = client.get("/trends").text
 
@@ -133,7 +174,7 @@ def test_model_page_shows_reliability_of_both_splits_and_partial_dependence(clie
     assert page.count('class="chart reliability"') == 2
     assert "Reliability diagram, a random part: 10 groups of films" in page
     assert "lowers the mean by no more than 0.1 points" in page
-    assert 'aria-label="none: 30.0\N{NO-BREAK SPACE}%; 5: 40.0\N{NO-BREAK SPACE}%;' in page
+    assert 'aria-label="none: 30.0%; 5: 40.0%;' in page
     assert '<td class="number">+10.0</td>' in page
 
 
@@ -237,7 +278,7 @@ def test_film_without_model_shows_what_people_said(monkeypatch: pytest.MonkeyPat
 
 
 def test_nothing_is_quite_certain() -> None:
-    assert [percent(share) for share in (0.004, 0.5, 0.996)] == ["under 1 %", "50 %", "over 99 %"]
+    assert [percent(share) for share in (0.004, 0.5, 0.996)] == ["under 1%", "50%", "over 99%"]
 
 
 def test_static_address_changes_with_the_content() -> None:
