@@ -292,6 +292,47 @@ def test_what_one_role_had_made_is_handed_over(owner_url: str) -> None:
     assert owners == [("feast", "bechdel_feast"), ("marts", "bechdel_dbt")]
 
 
+RIGHTS = """
+    select kind, name, grantor::regrole::text, grantee::regrole::text, privilege_type, is_grantable
+    from (
+        select 'database', datname::text, datacl from pg_database where datname = current_database()
+        union all select 'schema', nspname::text, nspacl from pg_namespace
+        union all select 'table', oid::regclass::text, relacl from pg_class where relkind <> 'i'
+        union all
+        select
+            'of tomorrow',
+            concat_ws(' ', defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype),
+            defaclacl
+        from pg_default_acl
+    ) as objects (kind, name, acl)
+    cross join lateral aclexplode(acl)
+    union all
+    select 'role', rolname::text, rolsuper::text, rolcreaterole::text, rolcreatedb::text, rolcanlogin from pg_roles
+    union all select 'owner', oid::regclass::text, relowner::regrole::text, '', '', null from pg_class
+    order by 1, 2, 3, 4, 5
+"""
+
+
+def test_applied_again_the_roles_and_grants_are_the_same(built: str) -> None:
+    with psycopg.connect(built, autocommit=True) as connection:
+        before = connection.execute(RIGHTS.encode()).fetchall()
+        apply_roles(built, {})
+        assert connection.execute(RIGHTS.encode()).fetchall() == before
+    assert len(before) > 100
+
+
+def test_a_grant_on_the_tables_of_tomorrow_that_is_no_longer_written_goes(owner_url: str) -> None:
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute("alter default privileges in schema raw grant all on tables to bechdel_training")
+        apply_roles(owner_url, {})
+        connection.execute("create table raw.tomorrow (n int)")
+        with connect_as(owner_url, "training") as training, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            training.execute("select 1 from raw.tomorrow")
+        with connect_as(owner_url, "ingest") as ingest:
+            ingest.execute("select 1 from raw.tomorrow")
+        connection.execute("drop table raw.tomorrow")
+
+
 def test_a_grant_that_is_no_longer_written_goes(owner_url: str) -> None:
     with psycopg.connect(owner_url) as connection:
         connection.execute(
