@@ -26,6 +26,7 @@ from orchestration.roles import PARTS, apply_roles, password_variable, role_name
 from tests.conftest import free_port
 from tests.deploy_files import compose
 
+pytestmark = pytest.mark.timeout(1800)  # the first tests wait for an image, films and a model
 PASSWORDS = {part: f"{password_variable(part).lower()}-value" for part in PARTS}  # as tests.deploy_files.compose()
 
 
