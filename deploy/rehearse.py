@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestration.environment import TRUST_THIS_MACHINE
+
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE_PATHS = re.compile(r"(?<![\w./])(/opt/venv|/app|/state|/artifacts|/backups|/build|/tmp)(?=[/\s:\"'?]|$)")
 HOW_TO_REACH_PACKAGES = re.compile(r"HOME$|UV_|SSL_|XDG_|(HTTPS?|ALL|NO)_PROXY$", re.IGNORECASE)
@@ -148,6 +150,7 @@ def _run(image: Image, command: str) -> None:
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     environment = {
         **image.environment_here({}),
+        **TRUST_THIS_MACHINE,
         **{name: value for name, value in os.environ.items() if HOW_TO_REACH_PACKAGES.match(name)},
         "PATH": f"{image.folder}/opt/venv/bin:{Path(uv).parent}:{Path(sys.executable).parent}:/usr/bin:/bin",
         "UV_LINK_MODE": "hardlink",

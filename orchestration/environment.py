@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 NEEDED_BYTES = 4 * 1024**3
 
+# the certificates that this machine trusts, as pip uses them; the second name is for older uv
+TRUST_THIS_MACHINE = {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}
+
 NO_COMPILER = "A package must be compiled here and that failed: install a C compiler (Debian: apt install gcc)."
 
 CURES = (
@@ -118,8 +121,7 @@ def find_interpreter() -> str:
 
 def run(command: list[str | Path]) -> None:
     """Run one step, passing its output on; a failure becomes one sentence."""
-    defaults = {"UV_LINK_MODE": "copy", "UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}  # the last for older uv
-    environment = {**defaults, **os.environ}
+    environment = {"UV_LINK_MODE": "copy", **TRUST_THIS_MACHINE, **os.environ}
     environment.pop("VIRTUAL_ENV", None)
     process = subprocess.Popen(
         [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment

@@ -125,6 +125,19 @@ begin
         execute format('revoke all on all tables in schema %I from %I', wanted.schema_name, wanted.role_name);
         execute format('revoke all on all sequences in schema %I from %I', wanted.schema_name, wanted.role_name);
     end loop;
+    for statement in  -- nor for the tables of tomorrow
+        select format(
+            'alter default privileges for role %I in schema %I revoke all on %s from %I',
+            pg_get_userbyid(defaclrole), nspname, case defaclobjtype when 'r' then 'tables' else 'sequences' end,
+            role_name
+        )
+        from pg_default_acl
+        inner join pg_namespace on pg_namespace.oid = defaclnamespace
+        cross join wanted_roles
+        where defaclobjtype in ('r', 'S') and pg_has_role(defaclrole, 'usage')
+    loop
+        execute statement;
+    end loop;
 
     -- grants
     for wanted in

@@ -21,6 +21,8 @@ from serving.rolling import RollingServer
 from tests.conftest import ROOT, free_port
 from tests.serving_parts import Platform
 
+WORKERS = 2
+
 
 def make_app(version_file: Path, *, warm: bool = False) -> Flask:
     """The application of one worker; a version called `broken` cannot start.
@@ -28,14 +30,14 @@ def make_app(version_file: Path, *, warm: bool = False) -> Flask:
     One called `half` starts once; the second worker fails when the first has answered somebody.
     """
     version = version_file.read_text()
-    started, answered = (version_file.with_name(f"{version}-{word}") for word in ("started", "answered"))
-    if version == "half" and started.exists():
+    answered, is_first = version_file.with_name(f"{version}-answered"), not started(version_file, version)
+    if version == "half" and not is_first:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and not answered.exists():
             time.sleep(0.1)
-    if version == "broken" or (version == "half" and started.exists()):
+    if version == "broken" or (version == "half" and not is_first):
         raise RuntimeError("this version does not start")
-    started.touch()
+    version_file.with_name(f"{version}-started-{os.getpid()}").touch()
     app = Platform().app
 
     @app.after_request
@@ -48,11 +50,16 @@ def make_app(version_file: Path, *, warm: bool = False) -> Flask:
     return app
 
 
+def started(version_file: Path, version: str) -> int:
+    """How many workers have begun to make this version."""
+    return len(list(version_file.parent.glob(f"{version}-started-*")))
+
+
 def main() -> None:
     port, version_file = int(sys.argv[1]), Path(sys.argv[2])
     make = partial(make_app, version_file)
     report = version_file.with_name("reload.json")
-    RollingServer(make, host="127.0.0.1", port=port, workers=2, threads=4, report=report).run()
+    RollingServer(make, host="127.0.0.1", port=port, workers=WORKERS, threads=4, report=report).run()
 
 
 @dataclass
@@ -100,12 +107,15 @@ def serve(folder: Path, environment: Mapping[str, str] | None = None) -> Iterato
 
 
 def _wait_for(served: Served) -> None:
+    """Until it answers and every worker has read its version: a late one would start with the next."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and served.process.poll() is None:
         try:
             requests.get(f"{served.url}/healthz", timeout=5)
         except requests.RequestException:
             time.sleep(0.1)
-        else:
+            continue
+        if started(served.version_file, "1") == WORKERS:
             return
+        time.sleep(0.1)
     raise AssertionError(f"the server does not answer: {served.version_file.with_name('server.log').read_text()}")

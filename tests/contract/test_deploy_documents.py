@@ -2,8 +2,11 @@
 
 import importlib.util
 import re
+from collections.abc import Iterator
 
+import promql_parser
 import pytest
+import yaml
 
 from orchestration.roles import PARTS, role_name
 from serving.metrics import Metrics
@@ -39,7 +42,40 @@ def test_named_files_exist(name: str) -> None:
         assert list(ROOT.glob(path.rstrip("/"))), path
 
 
-def test_metrics_of_the_alerts_are_those_of_the_server() -> None:
+def alerts() -> dict[str, str]:
+    """Expressions of the rules for Prometheus, by name."""
+    (group,) = yaml.safe_load(read("deploy/alerts.yml"))["groups"]
+    return {rule["alert"]: rule["expr"] for rule in group["rules"]}
+
+
+def selectors(expression: object) -> Iterator[promql_parser.VectorSelector]:
+    """Every series that a parsed expression asks for."""
+    if isinstance(expression, promql_parser.VectorSelector):
+        yield expression
+    parts = [getattr(expression, name, None) for name in ("lhs", "rhs", "expr", "vector_selector")]
+    for part in (*parts, *getattr(expression, "args", ())):
+        if part is not None:
+            yield from selectors(part)
+
+
+@pytest.mark.parametrize("name", sorted(alerts()))
+def test_an_alert_asks_for_series_that_the_server_gives(name: str) -> None:
+    metrics = Metrics()
+    metrics.requests.labels("readyz", "GET", 503)
+    metrics.latency.labels("readyz")
+    metrics.lookup("stale")
+    given = {sample.name: sample.labels for metric in metrics.registry.collect() for sample in metric.samples}
+    asked = list(selectors(promql_parser.parse(alerts()[name])))
+    assert asked
+    for selector in asked:
+        assert {matcher.name for matcher in selector.matchers.matchers} <= set(given[selector.name]), selector.name
+
+
+def test_every_alert_has_its_line_in_the_operations() -> None:
+    assert set(re.findall(r"^\| `(Bechdel\w+)`", read("docs/operations.md"), re.MULTILINE)) == set(alerts())
+
+
+def test_metrics_in_the_operations_are_those_of_the_server() -> None:
     defined = {metric.name for metric in Metrics().registry.collect()}
     for name in re.findall(r"bechdel_\w+", read("docs/operations.md")):
         if name not in {role_name(part) for part in PARTS}:

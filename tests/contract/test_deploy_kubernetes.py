@@ -137,6 +137,18 @@ def test_settings_are_those_of_the_code(overlay: str) -> None:
     assert SETTINGS - named - FIXED_IN_THE_IMAGE - NOT_FOR_CONTAINERS == set()
 
 
+# where the parts meet in a cluster, the ingress in front, and who is recorded
+OF_THE_CLUSTER = {"MLFLOW_TRACKING_URI", "TRUSTED_PROXIES", "USERNAME"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_defaults_are_those_of_the_code(overlay: str) -> None:
+    (values,) = (item["data"] for item in rendered(overlay) if item["kind"] == "ConfigMap")
+    for name in values.keys() & SETTINGS - OF_THE_CLUSTER:
+        default = Settings.model_fields[name.lower()].default
+        assert values[name] == ("" if default is None else str(default)), name
+
+
 def test_commands_are_those_of_compose() -> None:
     services = compose()["services"]
     in_pods = {container["name"]: container.get("command") for container in containers("single-node")}

@@ -1,6 +1,7 @@
 """Every setting is documented where people look for it, and nothing else reads the environment."""
 
 import re
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,19 @@ def test_the_example_shows_the_defaults(root: Path) -> None:
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, int | str):
             assert shown[name.upper()] == str(field.default)
+
+
+def test_the_readme_shows_the_defaults_of_every_setting_and_no_other(root: Path) -> None:
+    section = (root / "README.md").read_text().split("\n## Settings\n")[1].split("\n## ")[0]
+    shown: dict[str, str] = {}
+    for names, defaults in re.findall(r"^\| (`[^|]+`) \| ([^|]*)\|", section, re.MULTILINE):
+        values = [part.strip("` ") for part in defaults.split(",")]
+        shown |= zip_longest(re.findall(r"`(\w+)`", names), values, fillvalue="")
+    assert sorted(shown) == NAMES
+    in_words = {"TMDB_API_BASE_URL": "the real API"}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int | str):
+            assert shown[name.upper()] == in_words.get(name.upper(), str(field.default)), name
 
 
 # Each of these has to: libraries that read nothing but the environment, and processes of ours that inherit it.

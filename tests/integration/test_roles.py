@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 import requests
@@ -27,6 +26,7 @@ from orchestration.roles import PARTS, apply_roles, password_variable, role_name
 from tests.conftest import free_port
 from tests.deploy_files import compose
 
+pytestmark = pytest.mark.timeout(1800)  # the first tests wait for an image, films and a model
 PASSWORDS = {part: f"{password_variable(part).lower()}-value" for part in PARTS}  # as tests.deploy_files.compose()
 
 
@@ -75,26 +75,30 @@ class Containers:
         done = subprocess.run(**self._how(name, arguments), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{name}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
 
-    def start(self, name: str, health: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, health: str) -> None:
         """Start a server and wait until it answers."""
         log = (self.image.folder / "tmp" / f"{name}.log").open("wb")
         server = subprocess.Popen(**self._how(name), stdout=log, stderr=log)
         log.close()
         self._servers.append(server)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and server.poll() is None:
             try:
                 if requests.get(f"http://127.0.0.1:{self.ports[name]}{health}", timeout=5).ok:
-                    return server
-            except requests.ConnectionError:
+                    return
+            except requests.RequestException:
                 pass
             time.sleep(0.3)
         raise AssertionError(f"{name}: {Path(log.name).read_text()[-3000:]}")
 
-    def stop(self) -> None:
-        for server in reversed(self._servers):
+    def stop(self) -> list[int]:
+        """Ask the servers to end, the last one first; returns their exit codes."""
+        codes = []
+        while self._servers:
+            server = self._servers.pop()
             server.terminate()
-            server.wait(30)
+            codes.append(server.wait(60))
+        return codes
 
     def _how(self, name: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
         service = compose()["services"][name]
@@ -124,6 +128,9 @@ class Containers:
 def containers(owner_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     """The image, rehearsed, and its containers."""
     image = rehearse.build(tmp_path_factory.mktemp("image"))
+    # one volume: mounted here in mlflow and there in backup
+    (image.folder / "artifacts").rmdir()
+    (image.folder / "artifacts").symlink_to(image.folder / "state" / "mlflow" / "artifacts")
     made = Containers(image, owner_url)
     yield made
     made.stop()
@@ -141,15 +148,14 @@ def built(containers: Containers, owner_url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def web(containers: Containers, built: str) -> psutil.Process:
+def web(containers: Containers, built: str) -> None:
     """The server of compose with two workers, after training; both wrote into their volumes only."""
     assert built
     before = containers.image.files()
     containers.start("mlflow", "/health")
     containers.run("train")
-    server = containers.start("web", "/readyz")
+    containers.start("web", "/readyz")
     assert containers.image.files() == before
-    return psutil.Process(server.pid)
 
 
 def ask(containers: Containers) -> requests.Response:
@@ -199,9 +205,30 @@ def test_composes_mlflow_asks_who_is_there(containers: Containers) -> None:
     assert requests.post(url, json={"name": "theirs"}, auth=reader, timeout=30).status_code == 403
 
 
-def test_the_server_ends_when_it_is_asked_to(web: psutil.Process) -> None:
-    web.terminate()
-    assert web.wait(30) == 0
+@pytest.mark.usefixtures("web")
+def test_what_compose_saved_answers_again_after_everything_was_destroyed(containers: Containers, built: str) -> None:
+    before = ask(containers).json()["prediction"]
+    containers.run("backup", "save", "/backups/whole")
+    server, _ = containers.stop()
+    assert server == 0  # it ends when it is asked to
+    destroy(containers.image.folder / "state", built)
+
+    containers.run("backup", "restore", "/backups/whole", "--yes")
+    containers.run("prepare")
+    containers.start("mlflow", "/health")
+    containers.start("web", "/readyz")
+    assert ask(containers).json()["prediction"] == before
+
+
+def destroy(state: Path, owner_url: str) -> None:
+    """Every schema of ours, every artifact, and the copies of models that the server keeps."""
+    ours = "select nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)'"
+    with psycopg.connect(owner_url) as connection:
+        for (schema,) in connection.execute(ours.encode()).fetchall():
+            connection.execute(f"drop schema {schema} cascade".encode())
+    for file in state.rglob("*"):
+        if file.is_file():
+            file.unlink()
 
 
 def test_each_part_logs_in_with_its_own_password_only(owner_url: str) -> None:
@@ -290,6 +317,47 @@ def test_what_one_role_had_made_is_handed_over(owner_url: str) -> None:
             "union select schemaname, viewowner from pg_views where schemaname = 'marts' order by 1"
         ).fetchall()
     assert owners == [("feast", "bechdel_feast"), ("marts", "bechdel_dbt")]
+
+
+RIGHTS = """
+    select kind, name, grantor::regrole::text, grantee::regrole::text, privilege_type, is_grantable
+    from (
+        select 'database', datname::text, datacl from pg_database where datname = current_database()
+        union all select 'schema', nspname::text, nspacl from pg_namespace
+        union all select 'table', oid::regclass::text, relacl from pg_class where relkind <> 'i'
+        union all
+        select
+            'of tomorrow',
+            concat_ws(' ', defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype),
+            defaclacl
+        from pg_default_acl
+    ) as objects (kind, name, acl)
+    cross join lateral aclexplode(acl)
+    union all
+    select 'role', rolname::text, rolsuper::text, rolcreaterole::text, rolcreatedb::text, rolcanlogin from pg_roles
+    union all select 'owner', oid::regclass::text, relowner::regrole::text, '', '', null from pg_class
+    order by 1, 2, 3, 4, 5
+"""
+
+
+def test_applied_again_the_roles_and_grants_are_the_same(built: str) -> None:
+    with psycopg.connect(built, autocommit=True) as connection:
+        before = connection.execute(RIGHTS.encode()).fetchall()
+        apply_roles(built, {})
+        assert connection.execute(RIGHTS.encode()).fetchall() == before
+    assert len(before) > 100
+
+
+def test_a_grant_on_the_tables_of_tomorrow_that_is_no_longer_written_goes(owner_url: str) -> None:
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute("alter default privileges in schema raw grant all on tables to bechdel_training")
+        apply_roles(owner_url, {})
+        connection.execute("create table raw.tomorrow (n int)")
+        with connect_as(owner_url, "training") as training, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            training.execute("select 1 from raw.tomorrow")
+        with connect_as(owner_url, "ingest") as ingest:
+            ingest.execute("select 1 from raw.tomorrow")
+        connection.execute("drop table raw.tomorrow")
 
 
 def test_a_grant_that_is_no_longer_written_goes(owner_url: str) -> None:
