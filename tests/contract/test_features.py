@@ -3,6 +3,7 @@
 import re
 import string
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from feature_repo.manifest import FEAST_TYPES, TIME_COLUMNS, Feature, FeatureMod
 from feature_repo.views import feast_objects
 from tests.feature_films import Project, columns_of, fill_raw_tables, open_store
 from training.dataset import read_feature_infos
+from training.parameters import Parameters
 from training.registry import signature_of
 
 pytestmark = [
@@ -203,6 +205,23 @@ def test_sentences_are_filled_from_the_features_of_their_own_view(
             info = FeatureInfo(feature.name, description="could not be filled", sentence=sentence, sentence_null="-")
             told = {describe(info, row) for row in rows}
             assert [text for text in told if "{" in text or "could not be filled" in text] == []
+
+
+def test_page_of_the_ablation_is_of_the_services_and_settings_as_they_are(
+    root: Path, models: tuple[FeatureModel, ...]
+) -> None:
+    page = (root / "docs" / "benchmarks" / "ablation.md").read_text(encoding="utf-8")
+    services = [item for item in feast_objects(models) if isinstance(item, FeatureService)]
+    columns = {
+        service.name: sum(len(view.features) for view in service.feature_view_projections) for service in services
+    }
+    del columns["movie_reference_v1"]
+    assert [f"({name}) | {count} |" for name, count in columns.items() if f"({name}) | {count} |" not in page] == []
+    chosen = {"num_leaves", "learning_rate", "min_data_in_leaf", "feature_fraction", "bagging_fraction", "lambda_l2"}
+    settings = {name: value for name, value in asdict(Parameters()).items() if name in chosen | {"extra_trees"}}
+    assert [
+        f"{name} {value}" for name, value in settings.items() if f"{name} {value}" not in " ".join(page.split())
+    ] == []
 
 
 def test_checkout_keeps_no_second_copy_of_the_feature_list(root: Path) -> None:

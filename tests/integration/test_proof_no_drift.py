@@ -33,6 +33,14 @@ def column_yaml(theme: str, column: str) -> str:
     return found[0]
 
 
+def unit_tests_of(model: str) -> str:
+    """The model's part of the unit tests."""
+    text = (ROOT / "dbt_project" / "models" / "features" / "_unit_tests.yml").read_text()
+    found = re.search(rf"  - name: \w+\n    model: {model}\n(?: {{4}}.*\n)+", text)
+    assert found is not None
+    return found[0]
+
+
 COUNT = "jsonb_array_length(genres)::bigint as genre_count\n"
 COUNT_YAML = column_yaml("genre", "genre_count")
 NEW_YAML = """      - name: genre_new_count
@@ -161,8 +169,11 @@ def test_model_that_leaves_the_project_is_refused_until_its_table_is_dropped(pro
     texts = {name: (project.folder / name).read_text() for name in (f"{model}.sql", f"{model}.yml")}
     for name in texts:
         (project.folder / name).unlink()
-    exposure = ("depends_on: [ref('ftr_movie_after_release')]", "depends_on: []")
-    said = refusal(project, {"models/_exposures.yml": exposure}, *GENRE)
+    readers: Change = {
+        "models/_exposures.yml": ("depends_on: [ref('ftr_movie_after_release')]", "depends_on: []"),
+        "models/features/_unit_tests.yml": (unit_tests_of("ftr_movie_after_release"), ""),
+    }
+    said = refusal(project, readers, *GENRE)
     for name, text in texts.items():
         (project.folder / name).write_text(text)
     assert "ftr_movie_after_release.after_release_revenue_log would have left the project" in said
