@@ -226,9 +226,9 @@ def destroy(state: Path, owner_url: str) -> None:
     with psycopg.connect(owner_url) as connection:
         for (schema,) in connection.execute(ours.encode()).fetchall():
             connection.execute(f"drop schema {schema} cascade".encode())
-    for file in state.rglob("*"):
-        if file.is_file():
-            file.unlink()
+    shutil.rmtree(state / "serving")
+    for folder in (state / "mlflow" / "artifacts").iterdir():
+        shutil.rmtree(folder)
 
 
 def test_each_part_logs_in_with_its_own_password_only(owner_url: str) -> None:
