@@ -133,6 +133,14 @@ def test_text_without_words_to_learn_from_is_left_out(films: pd.DataFrame) -> No
     assert np.isfinite(score_frame(without.scorer, films)).all()
 
 
+def test_story_stands_for_the_texts_that_it_tells(films: pd.DataFrame) -> None:
+    told = films.assign(text_story=films["text_overview"])
+    features = {**FEATURES, "text_story": FeatureInfo("text_story", kind="text", family="text")}
+    with_story = fit_scorer(told, features, feature_service="movie_bechdel_v1", parameters=QUICK)
+
+    assert with_story.scorer.feature_names == ("cast_female_share", "production_main_country", "text_story")
+
+
 def test_another_seed_gives_another_model(films: pd.DataFrame, fitted: Fit) -> None:
     other = fit_scorer(films, FEATURES, feature_service="s", parameters=replace(QUICK, seed=1))
 
