@@ -27,6 +27,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
 from common import cli
+from common.environment import export
 from common.logs import configure_logging
 from common.scoring import FeatureInfo
 from common.settings import ROOT, load_settings
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = load_settings()
     configure_logging(settings.log_level)
+    export(settings)
     store = open_feature_store(ROOT / "feature_repo")
     # as of now: every family but after_release has its release-day values at any later time
     dataset = load_dataset(store, load_labels(settings.database_url), SERVICE, as_of=datetime.now(UTC))
