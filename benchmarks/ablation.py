@@ -27,10 +27,12 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
 from common import cli
+from common.environment import export
 from common.logs import configure_logging
 from common.scoring import FeatureInfo
 from common.settings import ROOT, load_settings
 from training.dataset import load_dataset, load_labels, open_feature_store
+from training.model import choose_features
 from training.parameters import Parameters
 from training.split import Split, split_by_release
 
@@ -73,11 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = load_settings()
     configure_logging(settings.log_level)
+    export(settings)
     store = open_feature_store(ROOT / "feature_repo")
     # as of now: every family but after_release has its release-day values at any later time
     dataset = load_dataset(store, load_labels(settings.database_url), SERVICE, as_of=datetime.now(UTC))
     split = split_by_release(dataset.frame)
-    results = compare(split, dataset.features)
+    results = compare(split, choose_features(dataset.features))
     facts = {
         "films_learned": len(split.development),
         "films_judged": len(split.test),

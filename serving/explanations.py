@@ -25,8 +25,8 @@ FACTS = {
     "production_main_country": "country",
     "production_studios_count": "studios",
     "production_release_year": "release day",
-    "text_title": "title",
-    "text_overview": "plot summary",
+    "text_title_words_count": "title",
+    "text_overview_words_count": "plot summary",
 }
 
 

@@ -23,7 +23,7 @@ def fitted_on(rows: dict[int, dict[str, Any]]) -> Scorer:
     """A model of every feature but the texts, that has learned something, whatever it is."""
     row = next(iter(rows.values()))
     keys = ("movie_id", "event_timestamp", "created_timestamp")
-    texts = ("text_title", "text_tagline", "text_overview")
+    texts = ("text_title", "text_tagline", "text_overview", "text_story")
     infos = {}
     for name in sorted(set(row) - {*keys, *texts}):
         words = sorted({str(r[name]) for r in rows.values() if isinstance(r[name], str)})

@@ -245,9 +245,18 @@ def clean_up(settings: Settings, arguments: argparse.Namespace) -> int:
     client = connect_registry(settings.tracking_uri)
     leftovers = find_leftovers(client, force=arguments.force)
     print(leftovers)
-    if not arguments.yes and input("Delete this for good? [y/N] ").strip().lower() != "y":
+    if not arguments.yes and not _agrees("Delete this for good? [y/N] "):
         print("Nothing was deleted.")
         return 1
     delete_everything(client, leftovers)
     print(collect_garbage(settings))
     return 0
+
+
+def _agrees(question: str) -> bool:
+    """Whether a person types y; a script, which types nothing, does not agree."""
+    try:
+        return input(question).strip().lower() == "y"
+    except EOFError:
+        print()
+        return False

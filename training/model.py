@@ -31,6 +31,9 @@ Rows = NDArray[np.intp]
 
 # Rounds between two looks at the out-of-fold loss.
 ROUND_STEP = 25
+# One text that tells what these three tell, without the names: with it in the service, they are left out.
+_STORY = "text_story"
+_TOLD_IN_STORY = ("text_title", "text_tagline", "text_overview")
 # Folds within the learned rows that give the boosters text columns from encoders that did not see the text.
 _TEXT_FOLDS = 3
 
@@ -161,6 +164,7 @@ def fit_scorer(
 
 def prepare_examples(ordered: pd.DataFrame, features: Mapping[str, FeatureInfo], parameters: Parameters) -> Examples:
     """Turn the rows, sorted by `movie_id`, into what the folds learn from."""
+    features = choose_features(features)
     read_now = {name: info for name, info in features.items() if info.kind != "text"}
     matrix = np.full((len(ordered), len(features)), np.nan)
     columns = [position for position, name in enumerate(features) if name in read_now]
@@ -173,6 +177,12 @@ def prepare_examples(ordered: pd.DataFrame, features: Mapping[str, FeatureInfo],
         texts={name: count_terms(ordered[name].tolist()) for name, info in features.items() if info.kind == "text"},
         parameters=parameters,
     )
+
+
+def choose_features(features: Mapping[str, FeatureInfo]) -> dict[str, FeatureInfo]:
+    """What a model of a service with these features learns from."""
+    left_out = _TOLD_IN_STORY if _STORY in features else ()
+    return {name: info for name, info in features.items() if name not in left_out}
 
 
 def _score_fold(examples: Examples, learn: Rows, held_out: Rows) -> Floats:

@@ -15,6 +15,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
 
 from common.scoring import FeatureInfo
 from training.dataset import Dataset
@@ -106,23 +107,35 @@ def run_search(
         trials: at most this many more.
         minutes: no trial begins after that time.
     """
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=_SEED, multivariate=True)
-    study = optuna.create_study(
-        study_name=f"{dataset.feature_service} {dataset.data_hash[:12]}",
-        storage=f"sqlite:///{storage}",
-        direction="minimize",
-        sampler=sampler,
-        load_if_exists=True,
-    )
+    study = open_study(f"{dataset.feature_service} {dataset.data_hash[:12]}", storage)
     folds = make_rolling_folds(development, dataset.features, Parameters())
-    if not study.trials:
-        study.enqueue_trial(_as_trial(Parameters()))
     study.optimize(lambda trial: _try(trial, folds), n_trials=trials, timeout=minutes * 60)
     return study
+
+
+def open_study(name: str, storage: Path) -> optuna.Study:
+    """The study as it was left, also by a search that was killed in the middle of a trial."""
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=name, storage=f"sqlite:///{storage}", direction="minimize", load_if_exists=True
+    )
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # with the seed alone, a search that goes on would draw again what its last part drew
+        study.sampler = optuna.samplers.TPESampler(seed=_SEED + len(study.trials), multivariate=True)
+    if _find_in_use(study, TrialState.COMPLETE, TrialState.WAITING) is None:
+        study.enqueue_trial(_as_trial(Parameters()))
+    return study
+
+
+def _find_in_use(study: optuna.Study, *states: TrialState) -> FrozenTrial | None:
+    """The trial of the parameters in use; of one that waits only its `fixed_params` are known."""
+    ours = _as_trial(Parameters())
+    trials = study.get_trials(states=states)
+    return next((trial for trial in trials if trial.system_attrs.get("fixed_params", trial.params) == ours), None)
 
 
 def _try(trial: optuna.Trial, folds: list[RollingFold]) -> float:
@@ -158,13 +171,17 @@ def _as_trial(parameters: Parameters) -> dict[str, Any]:
 
 
 def format_study(study: optuna.Study) -> str:
-    """The parameters in use (trial 0) and the best, beside what they gave."""
-    best, first = study.best_trial, study.trials[0]
-    lines = [f"{len(study.trials)} trials of {study.study_name}, rolling time folds, rating 3:"]
-    for name, trial in (("in use", first), (f"trial {best.number}", best)):
-        lines.append(
-            f"{name:>10}: log-loss {trial.value:.4f}, AUC {trial.user_attrs['auc']:.4f}, "
-            f"{trial.user_attrs['rounds']} rounds"
-        )
+    """The parameters in use and the best, beside what they gave; a trial that was cut off counts for neither."""
+    finished = study.get_trials(states=(TrialState.COMPLETE,))
+    lines = [f"{len(finished)} trials of {study.study_name}, rolling time folds, rating 3:"]
+    if not finished:
+        return lines[0]
+    best = study.best_trial
+    for name, trial in (("in use", _find_in_use(study, TrialState.COMPLETE)), (f"trial {best.number}", best)):
+        if trial is not None:
+            lines.append(
+                f"{name:>10}: log-loss {trial.value:.4f}, AUC {trial.user_attrs['auc']:.4f}, "
+                f"{trial.user_attrs['rounds']} rounds"
+            )
     lines += [f"    {name}: {value!r}," for name, value in best.params.items()]
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 A text becomes one number, the log-odds of rating 3 that its words alone give, whose contribution is the text's own.
 On the real films this one column was worth what 20 SVD components were, and more than 50 of them or averaged GloVe
-vectors. Pretrained vectors of words are worth a little more, not enough for their weight (docs/model.md).
+vectors. What dbt tells in `text_story` was worth more than pretrained vectors of words (docs/model.md).
 """
 
 from collections.abc import Sequence

@@ -44,6 +44,81 @@
     where words.word != ''
 {%- endmacro %}
 
+{#-
+    A film's texts as one, for a model to read: first names and the surnames after them give way to `female_name` and
+    `male_name`, so that what is told of any woman is told of all. After the words come the mentions of women and men
+    in their order (`first_female female_to_male`), then what stands right after and before each of them
+    (`female_then_falls`, `female_after_young`). Null when all three texts are.
+-#}
+{% macro story(title, tagline, overview) -%}
+    with found as (
+        select
+            word.place,
+            word.matches[1] as word,
+            word.matches[1] ~ '^[[:upper:]][[:lower:]]+$' as is_capitalised,
+            lag(word.matches[2]) over (order by word.place) ~ '^\s+$' as is_joined
+        from regexp_matches(concat_ws(' . ', {{ title }}, {{ tagline }}, {{ overview }}), '(\w\w+)(\W*)', 'g')
+            with ordinality as word (matches, place)
+    ),
+
+    named as (
+        select
+            *,
+            case
+                when is_capitalised and lower(word) not in ('{{ names_that_are_words() | join("', '") }}')
+                    then {{ first_name_female_share('lower(found.word)') }}
+            end as female_share
+        from found
+    ),
+
+    translated as (
+        select
+            place,
+            case when female_share >= 0.8 then 'female_name' when female_share <= 0.2 then 'male_name' else lower(word) end as word,
+            is_capitalised and is_joined
+            and coalesce(female_share, 0.5) between 0.2 and 0.8
+            and lag(coalesce(female_share, 0.5)) over (order by place) not between 0.2 and 0.8 as is_surname
+        from named
+    ),
+
+    told as (
+        select
+            place,
+            word,
+            case
+                {%- for gender in ['female', 'male'] %}
+                when word in ('{{ gender }}_name', '{{ gendered_words(gender) | join("', '") }}') then '{{ gender }}'
+                {%- endfor %}
+            end as gender,
+            lead(word, 1) over (order by place) as next_word,
+            lead(word, 2) over (order by place) as second_next_word,
+            lag(word, 1) over (order by place) as last_word,
+            lag(word, 2) over (order by place) as second_last_word
+        from translated
+        where not coalesce(is_surname, false)
+    ),
+
+    mentions as (
+        select
+            string_agg(mention.step, ' ' order by mention.place) as steps,
+            string_agg(mention.after, ' ' order by mention.place) as after,
+            string_agg(mention.before, ' ' order by mention.place) as before
+        from (
+            select
+                place,
+                coalesce(lag(gender) over (order by place) || '_to_', 'first_') || gender as step,
+                nullif(concat_ws(' ', gender || '_then_' || next_word, gender || '_then_' || second_next_word), '') as after,
+                nullif(concat_ws(' ', gender || '_after_' || last_word, gender || '_after_' || second_last_word), '') as before
+            from told
+            where gender is not null
+        ) as mention
+    )
+
+    select concat_ws(' . ', words.told, mentions.steps, mentions.after, mentions.before) as story
+    from (select string_agg(word, ' ' order by place) as told from told) as words
+    cross join mentions
+{%- endmacro %}
+
 {% macro movie_text_features(movies) %}
 {%- set texts = ['title', 'tagline', 'overview'] -%}
 with movies as (
@@ -61,7 +136,8 @@ counted as (
         {%- for text in texts %}
         {{ text }}_counts.*,
         {%- endfor %}
-        names.*
+        names.*,
+        nullif(stories.story, '') as story
     from movies
     {%- for text in texts %}
     cross join lateral ({{ words_counts('movies.' ~ text, text) }}) as {{ text }}_counts
@@ -72,6 +148,7 @@ counted as (
             count(*) filter (where name.female_share <= 0.2) as overview_male_names
         from ({{ names_in_text('movies.overview') }}) as name
     ) as names
+    cross join lateral ({{ story('movies.title', 'movies.tagline', 'movies.overview') }}) as stories
 ),
 
 features as (
@@ -87,6 +164,7 @@ features as (
         title as text_title,
         tagline as text_tagline,
         overview as text_overview,
+        story as text_story,
 
         -- length
         title_words as text_title_words_count,

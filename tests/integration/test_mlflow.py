@@ -20,6 +20,7 @@ from orchestration.runtime import Runtime
 from orchestration.services import Service
 from serving.champion import ALIAS, MlflowRegistry
 from tests.conftest import free_port
+from training.cleanup import collect_garbage
 from training.history import find_champion
 from training.registry import MODEL_NAME, connect_registry
 
@@ -160,6 +161,28 @@ def test_training_registers_what_serving_loads(mlflow_url: str, log_in: LogIn, t
     assert (tmp_path / "loaded" / "model.txt").read_text() == "trees"
     with pytest.raises(MlflowException, match="Permission denied"):
         MlflowClient(mlflow_url).delete_registered_model_alias(MODEL_NAME, ALIAS)
+
+
+def test_garbage_is_collected_of_what_was_deleted_alone(
+    mlflow_url: str, running_settings: Settings, log_in: LogIn, tmp_path: Path
+) -> None:
+    log_in("training")
+    client = connect_registry(mlflow_url)
+    experiment = client.create_experiment("with garbage")
+    kept, deleted = (client.create_run(experiment).info.run_id for _ in range(2))
+    (tmp_path / "trees.txt").write_text("trees")
+    for run in (kept, deleted):
+        client.log_artifact(run, str(tmp_path / "trees.txt"))
+    client.delete_run(deleted)
+    artifacts = running_settings.state_dir / "mlflow" / "artifacts"
+    assert len(list(artifacts.rglob("trees.txt"))) == 2
+
+    log_in("admin")
+    assert "collected" in collect_garbage(running_settings)
+
+    assert [path.parent.parent.name for path in artifacts.rglob("trees.txt")] == [kept]
+    with pytest.raises(MlflowException):
+        client.get_run(deleted)
 
 
 def test_training_writes_to_what_others_have_made_and_deletes_none_of_it(mlflow_url: str) -> None:

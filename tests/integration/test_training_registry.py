@@ -1,7 +1,9 @@
 """MLflow's registry over a real store: what is registered scores as what was fitted, and the champion is guarded."""
 
 import functools
+import io
 import shutil
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from mlflow import MlflowClient
 
 from common.errors import ModelNotReadyError, ServiceError
 from common.scoring import FeatureInfo, Scorer
+from common.settings import Settings
 from training.cleanup import delete_everything, find_leftovers
+from training.commands import clean_up
 from training.dataset import Dataset
 from training.evaluation import Evaluation, score_frame
 from training.history import crown, read_history, roll_back
@@ -212,6 +216,22 @@ def test_cleanup_keeps_the_champion_unless_forced(client: MlflowClient, tmp_path
     assert client.search_registered_models() == []
 
 
+@pytest.mark.parametrize(("typed", "left"), [("n", ["1", "2"]), ("", ["1", "2"]), (None, ["1", "2"]), ("y", ["1"])])
+def test_cleanup_deletes_only_after_a_yes(
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str | None, left: list[str]
+) -> None:
+    """`None`: nobody is there to answer."""
+    train(client, tmp_path)
+    train(client, tmp_path, spoiled=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("" if typed is None else f"{typed}\n"))
+
+    settings = Settings(_env_file=None, mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    code = clean_up(settings, Namespace(force=False, yes=False))
+
+    assert sorted(str(version.version) for version in client.search_model_versions("")) == left
+    assert code == (0 if typed == "y" else 1)
+
+
 def test_run_tells_its_environment_and_films(client: MlflowClient, tmp_path: Path) -> None:
     registered, _ = train(client, tmp_path)
 
@@ -221,7 +241,10 @@ def test_run_tells_its_environment_and_films(client: MlflowClient, tmp_path: Pat
     assert environment["packages"]["lightgbm"]
     labels = pd.read_parquet(client.download_artifacts(registered.run_id, "training_labels.parquet"))
     pd.testing.assert_frame_equal(labels, make_dataset().frame[labels.columns], check_dtype=False)
-    assert len(client.get_model_version(MODEL_NAME, registered.version).tags["model_sha256"]) == 64
+    digest = client.get_model_version(MODEL_NAME, registered.version).tags["model_sha256"]
+    again, _ = train(client, tmp_path)
+    assert len(digest) == 64
+    assert client.get_model_version(MODEL_NAME, again.version).tags["model_sha256"] == digest
 
 
 def test_mlflow_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
