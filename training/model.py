@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import lightgbm
 import numpy as np
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
+Described = TypeVar("Described")
 
 # Rounds between two looks at the out-of-fold loss.
 ROUND_STEP = 25
@@ -179,8 +181,8 @@ def prepare_examples(ordered: pd.DataFrame, features: Mapping[str, FeatureInfo],
     )
 
 
-def choose_features(features: Mapping[str, FeatureInfo]) -> dict[str, FeatureInfo]:
-    """What a model of a service with these features learns from."""
+def choose_features(features: Mapping[str, Described]) -> dict[str, Described]:
+    """What a model of a service with these features, described in whatever way, learns from."""
     left_out = _TOLD_IN_STORY if _STORY in features else ()
     return {name: info for name, info in features.items() if name not in left_out}
 

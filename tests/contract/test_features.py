@@ -15,6 +15,7 @@ from feature_repo.manifest import FEAST_TYPES, TIME_COLUMNS, Feature, FeatureMod
 from feature_repo.views import feast_objects
 from tests.feature_films import Project, columns_of, fill_raw_tables, open_store
 from training.dataset import read_feature_infos
+from training.model import choose_features
 from training.parameters import Parameters
 from training.registry import signature_of
 
@@ -213,7 +214,10 @@ def test_page_of_the_ablation_is_of_the_services_and_settings_as_they_are(
     page = (root / "docs" / "benchmarks" / "ablation.md").read_text(encoding="utf-8")
     services = [item for item in feast_objects(models) if isinstance(item, FeatureService)]
     columns = {
-        service.name: sum(len(view.features) for view in service.feature_view_projections) for service in services
+        service.name: len(
+            choose_features({field.name: field for view in service.feature_view_projections for field in view.features})
+        )
+        for service in services
     }
     del columns["movie_reference_v1"]
     assert [f"({name}) | {count} |" for name, count in columns.items() if f"({name}) | {count} |" not in page] == []

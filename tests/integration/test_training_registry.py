@@ -225,7 +225,8 @@ def test_cleanup_deletes_only_after_a_yes(
     train(client, tmp_path, spoiled=True)
     monkeypatch.setattr("sys.stdin", io.StringIO("" if typed is None else f"{typed}\n"))
 
-    settings = Settings(_env_file=None, mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr("training.registry.connect_registry", lambda _: client)
+    settings = Settings(_env_file=None, mlflow_tracking_uri="http://somewhere.example")  # its garbage is its own
     code = clean_up(settings, Namespace(force=False, yes=False))
 
     assert sorted(str(version.version) for version in client.search_model_versions("")) == left
