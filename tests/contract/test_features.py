@@ -212,12 +212,12 @@ def test_page_of_the_ablation_is_of_the_services_and_settings_as_they_are(
     root: Path, models: tuple[FeatureModel, ...]
 ) -> None:
     page = (root / "docs" / "benchmarks" / "ablation.md").read_text(encoding="utf-8")
-    services = [item for item in feast_objects(models) if isinstance(item, FeatureService)]
     columns = {
-        service.name: len(
-            choose_features({field.name: field for view in service.feature_view_projections for field in view.features})
+        item.name: len(
+            choose_features({field.name: field for view in item.feature_view_projections for field in view.features})
         )
-        for service in services
+        for item in feast_objects(models)
+        if isinstance(item, FeatureService)
     }
     del columns["movie_reference_v1"]
     assert [f"({name}) | {count} |" for name, count in columns.items() if f"({name}) | {count} |" not in page] == []
