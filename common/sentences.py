@@ -7,36 +7,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from common.scoring import FeatureInfo
+from babel import Locale
 
-LANGUAGES = {
-    "ar": "Arabic",
-    "cn": "Cantonese",  # TMDB's own code
-    "da": "Danish",
-    "de": "German",
-    "en": "English",
-    "es": "Spanish",
-    "fa": "Persian",
-    "fi": "Finnish",
-    "fr": "French",
-    "he": "Hebrew",
-    "hi": "Hindi",
-    "hu": "Hungarian",
-    "it": "Italian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "nl": "Dutch",
-    "no": "Norwegian",
-    "pl": "Polish",
-    "pt": "Portuguese",
-    "ru": "Russian",
-    "sv": "Swedish",
-    "ta": "Tamil",
-    "te": "Telugu",
-    "th": "Thai",
-    "tr": "Turkish",
-    "zh": "Chinese",
-}
+from common.scoring import FeatureInfo
 
 
 def describe(info: FeatureInfo, values: Mapping[str, Any]) -> str:
@@ -55,6 +28,12 @@ def describe(info: FeatureInfo, values: Mapping[str, Any]) -> str:
         return _Words().vformat(info.sentence, (), plain)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
         return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
+
+
+@lru_cache(maxsize=1)
+def language_names() -> dict[str, str]:
+    """English names by ISO 639 code, with TMDB's own code for Cantonese."""
+    return {**Locale("en").languages, "cn": "Cantonese"}
 
 
 def plain_value(value: Any) -> float | str | bool | None:
@@ -107,7 +86,7 @@ def _say_points(difference: float) -> str:
 
 _FORMATS: Mapping[str, Callable[[Any], str]] = {
     "dollars": _say_dollars,
-    "language": lambda code: LANGUAGES.get(code, f'"{code}"'),
+    "language": lambda code: language_names().get(code, f'"{code}"'),
     "month": lambda number: calendar.month_name[number],
     "ordinal": _say_ordinal,
     "points": _say_points,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import PlatformError
-from common.sentences import LANGUAGES
+from common.sentences import language_names
 from serving.champion import EVALUATION, MODEL_NAME, Champion
 from serving.charts import ChangeChart, Curve, RangeChart, Share, Step, draw_changes, draw_ranges, draw_steps
 
@@ -266,7 +266,7 @@ def _draw_slices(
 
 def _as_share(kind: str, name: str, figures: Mapping[str, Any]) -> Share:
     low, high = figures["intervals"]["auc"]
-    shown = LANGUAGES.get(name, name) if kind == "language" else _write_label(name)
+    shown = language_names().get(name, name) if kind == "language" else _write_label(name)
     return Share(shown, figures["auc"], low=low, high=high, count=figures["films"])
 
 
