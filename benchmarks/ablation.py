@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # as of now: every family but after_release has its release-day values at any later time
     dataset = load_dataset(store, load_labels(settings.database_url), SERVICE, as_of=datetime.now(UTC))
     split = split_by_release(dataset.frame)
-    results = compare(split, choose_features(dataset.features))
+    results = compare(split, {name: dataset.features[name] for name in choose_features(dataset.features)})
     facts = {
         "films_learned": len(split.development),
         "films_judged": len(split.test),

@@ -16,8 +16,8 @@ def describe(info: FeatureInfo, values: Mapping[str, Any]) -> str:
     """A feature's sentence, filled with the film's values; its sentence for unknown when any of them is unknown.
 
     Beside Python's formats a sentence may choose its words: `{is_war:a war film|no war film}` by yes and no,
-    `{count:no woman|one woman|# women}` by number; `dollars` (of a logarithm), `language`, `month`, `ordinal`
-    and `points` say a value in words.
+    `{count:no woman|one woman|# women}` by number (so a yes has to come as a bool); `dollars` (of a logarithm),
+    `language`, `month`, `ordinal` and `points` say a value in words.
     """
     plain = {name: plain_value(values.get(name)) for name in _fields(info.sentence)}
     if plain_value(values.get(info.name)) is None or None in plain.values():

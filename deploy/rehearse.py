@@ -1,6 +1,6 @@
 """Do what `docker build` would do, without Docker: run deploy/Dockerfile's steps in order in an empty folder.
 
-    python deploy/rehearse.py FOLDER
+    python -m deploy.rehearse FOLDER
 
 COPY copies, ENV sets, RUN runs in a clean environment, all with the image's absolute paths
 moved below FOLDER. What needs a container's root (apt-get, useradd) is said and left out.

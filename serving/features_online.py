@@ -104,7 +104,7 @@ def _translated(error: Exception) -> FeatureStoreError:
         return error
     logger.warning("feature store failed kind=%s", type(error).__name__)
     if type(error).__name__ == "FeatureServiceNotFoundException":
-        return FeatureStoreError(f"{error}. Run: make up")
+        return FeatureStoreError(f"{error}. Run: make up.")
     return FeatureStoreError(
-        f"The feature store does not answer ({type(error).__name__}). Check PostgreSQL, then run: make up"
+        f"The feature store does not answer ({type(error).__name__}). Check PostgreSQL, then run: make up."
     )

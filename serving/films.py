@@ -147,9 +147,10 @@ class FilmFinder:
             PlatformError: nobody could be asked.
         """
         tmdb, title = self._tmdb, clean_title(text)
-        sources: list[Callable[[], Sequence[Candidate]]] = [lambda: self._catalogue.search(text, limit)]
+        sources: list[Callable[[], Sequence[Candidate]]] = []
         if tmdb is not None and title:
-            sources.insert(0, lambda: tmdb.search(title, None, deadline).candidates)
+            sources.append(lambda: tmdb.search(title, None, deadline).candidates)
+        sources.append(lambda: self._catalogue.search(text, limit))
         films: dict[int, Candidate] = {}
         problems: list[PlatformError] = []
         for search in sources:
@@ -158,7 +159,7 @@ class FilmFinder:
             except PlatformError as problem:
                 problems.append(problem)
         if len(problems) == len(sources):
-            raise problems[-1]
+            raise problems[-1]  # the catalogue's
         return list(films.values())[:limit], [str(problem) for problem in problems]
 
     def _resolve_imdb_id(self, imdb_id: str, deadline: Deadline) -> int:

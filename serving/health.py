@@ -54,7 +54,7 @@ class Health:
         try:
             self._online.read([0], self._champions.current().scorer.feature_service)
         except PlatformError as error:
-            return {"ok": False, "detail": f"{error} Until then features are computed anew"}
+            return {"ok": False, "detail": f"{error} Meanwhile features are computed anew."}
         return {"ok": True}
 
     def _mlflow_state(self) -> dict[str, Any]:

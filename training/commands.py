@@ -19,7 +19,7 @@ from common.settings import ROOT, Settings
 from training.dataset import Dataset, load_dataset, load_labels, open_feature_store
 from training.diagnostics import report_both_slices
 from training.evaluation import Evaluation, evaluate_split, format_report, read_report, write_report
-from training.model import fit_scorer
+from training.model import choose_features, fit_scorer
 from training.parameters import ANYTIME_FEATURE_SERVICE, REFERENCE_FEATURE_SERVICE, Parameters
 from training.split import split_at_random, split_by_release
 
@@ -109,7 +109,7 @@ def measure(data: Data, parameters: Parameters, watch: Stopwatch) -> tuple[dict[
         **{name: evaluation.report for name, evaluation in evaluations.items()},
         "data": {
             "films": len(data.dataset.frame),
-            "features": len(data.dataset.features),
+            "features": len(choose_features(data.dataset.features)),
             "feature_service": data.dataset.feature_service,
             "data_hash": data.dataset.data_hash,
             "is_synthetic": bool(data.dataset.frame["is_synthetic"].any()),

@@ -104,7 +104,7 @@ def _object_to_slice(contest: Contest, name: str, mask: Bools) -> Iterator[str]:
 def describe_mismatch(model: Mapping[str, FeatureInfo], service: Mapping[str, FeatureInfo]) -> str:
     """How the model's inputs differ from its feature service; empty when they agree.
 
-    A text of which training saw too little is left out of a model; any other feature of the service has to be there.
+    Texts may be left out of a model (`training.model`); any other feature of the service has to be there.
     """
     unknown = sorted(set(model) - set(service))
     if unknown:

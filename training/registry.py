@@ -289,7 +289,7 @@ def _parameters(parameters: Parameters, dataset: Dataset, judged: Evaluation) ->
     return {
         **asdict(parameters),
         "feature_service": dataset.feature_service,
-        "features": len(dataset.features),
+        "features": len(judged.fit.scorer.features),
         "films": len(dataset.frame),
         **{f"films_rated_{rating}": int((ratings == rating).sum()) for rating in range(4)},
         "films_dubious": int(dataset.frame["is_dubious"].fillna(False).astype(bool).sum()),

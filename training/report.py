@@ -26,6 +26,7 @@ from training.figures import (
     draw_slices,
 )
 from training.metrics import auc_difference
+from training.model import choose_features
 from training.page import render_page
 from training.parameters import ANYTIME_FEATURE_SERVICE, FEATURE_SERVICE, Parameters
 
@@ -73,7 +74,10 @@ def report_anytime(
     except FeatureStoreError as error:
         logger.warning("the any-time service is left out: %s", error)
         return None
-    report: dict[str, Any] = {"feature_service": ANYTIME_FEATURE_SERVICE, "features": len(dataset.features)}
+    report: dict[str, Any] = {
+        "feature_service": ANYTIME_FEATURE_SERVICE,
+        "features": len(choose_features(dataset.features)),
+    }
     for name, evaluation in evaluations.items():
         with watch.step(f"fit and measure {ANYTIME_FEATURE_SERVICE}, {name} split"):
             report[name] = _beside(evaluation, dataset, data, parameters)
