@@ -257,9 +257,8 @@ def draw_line(shares: Sequence[Share], *, of: str) -> LineChart:
         shares: in any order; names are whole numbers.
         of: what the shares say, for people who do not see the chart.
     """
-    ordered = sorted(shares, key=lambda share: int(share.name))
+    ordered = leave_out_lone_years(shares)
     stretches = _split_at_gaps(ordered)
-    ordered = [share for stretch in stretches for share in stretch] or ordered
     years = [int(share.name) for share in ordered]
     first, last = min(years), max(years)
 
@@ -295,6 +294,12 @@ def draw_line(shares: Sequence[Share], *, of: str) -> LineChart:
             for value in range(0, round(100 * ceiling) + 1, step)
         ),
     )
+
+
+def leave_out_lone_years(shares: Sequence[Share]) -> list[Share]:
+    """What a line shows of the shares, in the order of their years; all of them when every year is alone."""
+    ordered = sorted(shares, key=lambda share: int(share.name))
+    return [share for stretch in _split_at_gaps(ordered) for share in stretch] or ordered
 
 
 def draw_bars(shares: Sequence[Share], *, of: str) -> BarChart:

@@ -81,5 +81,5 @@ def _missing_crew_genders(values: Mapping[str, Any]) -> str:
 
 
 def _cut(value: float | str | bool | None) -> float | str | bool | None:
-    """A plot overview is the value of a feature, and too long to repeat it in a reason."""
+    """A plot summary is the value of a feature, and too long to repeat it in a reason."""
     return f"{value[:MAX_TEXT]}…" if isinstance(value, str) and len(value) > MAX_TEXT else value

@@ -1,4 +1,7 @@
-"""The champion's evaluation from MLflow as charts, and its history."""
+"""The champion's evaluation from MLflow as charts, and its history.
+
+Labels are shown as the evaluation has them; a stored one that wrote `80 %` shows that until the next training.
+"""
 
 import json
 import logging
@@ -266,7 +269,7 @@ def _draw_slices(
 
 def _as_share(kind: str, name: str, figures: Mapping[str, Any]) -> Share:
     low, high = figures["intervals"]["auc"]
-    shown = language_names().get(name, name) if kind == "language" else _write_label(name)
+    shown = language_names().get(name, name) if kind == "language" else name
     return Share(shown, figures["auc"], low=low, high=high, count=figures["films"])
 
 
@@ -274,11 +277,6 @@ def _read_reliability(split: Mapping[str, Any]) -> list[Reliability]:
     """Empty for an evaluation of before it was kept."""
     bins = (split.get("rating_3") or {}).get("reliability") or []
     return [Reliability(one["predicted"], one["observed"], *_ends(one["interval"]), one["films"]) for one in bins]
-
-
-def _write_label(label: str) -> str:
-    """`80 %` of an evaluation as the pages write it."""
-    return label.replace(" %", "%")
 
 
 def _ends(interval: Sequence[float]) -> tuple[float, float]:
@@ -309,7 +307,7 @@ def _read_sweep(sweep: Mapping[str, Any]) -> Sweep:
     points = sweep["points"]
     has_places = all(point["value"] is not None for point in points)
     steps = [
-        Step(float(point["value"] if has_places else number), _write_label(point["label"]), point["probability"])
+        Step(float(point["value"] if has_places else number), point["label"], point["probability"])
         for number, point in enumerate(points)
     ]
     return Sweep(
@@ -319,7 +317,7 @@ def _read_sweep(sweep: Mapping[str, Any]) -> Sweep:
         curve=draw_steps(steps, says=[f"{step.label}: {_percent(step.value)}" for step in steps]),
         rows=[
             [
-                _write_label(point["label"]),
+                point["label"],
                 _percent(point["probability"]),
                 "" if point["change"] is None else _points(point["change"]),
                 "" if point["lowered_share"] is None else _percent(point["lowered_share"]),

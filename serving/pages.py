@@ -60,7 +60,8 @@ RATINGS = {
     "2": "two named women who talk to each other, but only about a man",
     "3": "two named women who talk to each other about something other than a man",
 }
-STEPS = ("Two women with names", "who talk to each other", "about something other than a man")  # ratings 1, 2, 3
+# What a film has to have from rating 1, 2 and 3 on, each beside the one before; RATINGS say the whole of a rating.
+STEPS = ("Two women with names", "who talk to each other", "about something other than a man")
 REMEMBER_SECONDS = 60.0
 MAX_HOSTS = 16  # names under which readers ask for the pages
 REMEMBER_FILMS = 2_000  # about 10 kB each

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from common.errors import FeatureStoreError, PlatformError
@@ -17,6 +18,7 @@ from serving.charts import (
     draw_grid,
     draw_levels,
     draw_line,
+    leave_out_lone_years,
 )
 from serving.database import Database
 from serving.recent import Recent
@@ -61,7 +63,7 @@ class Trend:
     low: str = "pass_low_share"
     high: str = "pass_high_share"
     count: str = "films_count"
-    saying: str = "Of the films of {name}, {share} pass"
+    saying: str = "Of the films {when}, {share} pass"
 
     @property
     def columns(self) -> list[str]:
@@ -112,7 +114,7 @@ TRENDS: Mapping[str, Trend] = {
         low="",
         high="",
         count="known_casts_count",
-        saying="Women are {share} of the casts of {name}",
+        saying="Women are {share} of the casts {when}",
     ),
     "genre": Trend(
         "Pass rate by genre and decade",
@@ -220,12 +222,12 @@ class Trends:
         shown = [row for row in rows if row[trend.count] >= trend.fewest_films]
         if not shown:
             raise PlatformError("Too few rated films are loaded. Run: make up")
-        columns = trend.columns
+        chart, columns = _draw_chart(trend, shown), trend.columns
         return DrawnTrend(
             name,
             trend,
-            _draw_chart(trend, shown),
-            _say_finding(trend, shown),
+            chart,
+            _say_finding(trend, shown, chart),
             [column.replace("_", " ") for column in columns],
             [[_write(row[column]) for column in columns] for row in _select_rows(trend, rows)],
             len(rows),
@@ -244,36 +246,55 @@ def _draw_chart(trend: Trend, rows: list[dict[str, Any]]) -> Chart:
     return draw_bars(sorted(shares[:MAX_BARS], key=lambda share: -share.value), of=trend.title)
 
 
-def _say_finding(trend: Trend, rows: list[dict[str, Any]]) -> str:
+def _say_finding(trend: Trend, rows: list[dict[str, Any]], chart: Chart) -> str:
     """What the chart shows, in the numbers that are drawn."""
-    if trend.kind in ("grid", "bars"):
-        return _say_ends(trend, rows)
-    by_year = {int(row[trend.name_column]): _read_period(trend, row) for row in rows}
+    if isinstance(chart, Grid):
+        return _say_last_decade(trend, rows, chart.columns)
+    if isinstance(chart, BarChart):
+        return _say_ends(trend, rows[:MAX_BARS], "From {best} ({best_name}) to {worst} ({worst_name}).")
+    by_year = {int(share.name): share.value for share in _read_periods(trend, rows)}
     last = max(by_year)
-    now, then = by_year[last], by_year.get(last - LOOK_BACK_YEARS)
-    said = trend.saying.format(name=now.name, share=f"{now.value:.0%}")
-    return f"{said}; {then.value:.0%} in {then.name}." if then else f"{said}."
+    said = trend.saying.format(when=_say_when(trend, last), share=f"{by_year[last]:.0%}")
+    first = last - LOOK_BACK_YEARS
+    return f"{said}; {by_year[first]:.0%} of those {_say_when(trend, first)}." if first in by_year else f"{said}."
 
 
-def _say_ends(trend: Trend, rows: list[dict[str, Any]]) -> str:
-    """Which of the names stands highest and which lowest, in a grid in the last decade; empty when all are equal."""
-    decade = max(row["decade"] for row in rows) if trend.kind == "grid" else None
-    drawn = rows[:MAX_BARS] if decade is None else [row for row in rows if row["decade"] == decade]
-    shares = sorted((_read_share(trend, row) for row in drawn), key=lambda share: -share.value)
-    best, worst = shares[0], shares[-1]
-    if best.value == worst.value:
+def _say_last_decade(trend: Trend, rows: list[dict[str, Any]], decades: Sequence[int]) -> str:
+    last = max(decades, default=None)
+    drawn = [row for row in rows if row["decade"] == last]
+    return _say_ends(
+        trend, drawn, f"{last}s: {{best_name}} passes most often ({{best}}), {{worst_name}} least ({{worst}})."
+    )
+
+
+def _say_ends(trend: Trend, rows: list[dict[str, Any]], saying: str) -> str:
+    """Which of the names stands highest and which lowest; empty when a reader sees no difference."""
+    shares = sorted((_read_share(trend, row) for row in rows), key=lambda share: -share.value)
+    if len({f"{share.value:.0%}" for share in shares}) < 2:
         return ""
-    if decade is not None:
-        return f"{decade}s: {best.name} passes most often ({best.value:.0%}), {worst.name} least ({worst.value:.0%})."
-    return f"From {best.value:.0%} ({best.name}) to {worst.value:.0%} ({worst.name})."
+    best, worst = shares[0], shares[-1]
+    return saying.format(
+        best=f"{best.value:.0%}", best_name=best.name, worst=f"{worst.value:.0%}", worst_name=worst.name
+    )
 
 
-def _read_period(trend: Trend, row: Mapping[str, Any]) -> Share:
+def _read_periods(trend: Trend, rows: list[dict[str, Any]]) -> list[Share]:
+    """The shares of films that pass, or of women, that a chart over years shows."""
     if trend.kind == "line":
-        return _read_share(trend, row)
-    begin = row[trend.name_column]
-    share = row[LEVEL_COLUMNS[-1]] / row[trend.count]
-    return Share(f"{begin} to {begin + PERIOD_YEARS - 1}", share, None, None, row[trend.count])
+        return leave_out_lone_years([_read_share(trend, row) for row in rows])
+    passes = LEVEL_COLUMNS[-1]
+    return [
+        Share(str(row[trend.name_column]), row[passes] / row[trend.count], None, None, row[trend.count])
+        for row in rows
+    ]
+
+
+def _say_when(trend: Trend, begin: int) -> str:
+    """The year or the five years that begin with it; what is not over yet is open."""
+    end = begin if trend.kind == "line" else begin + PERIOD_YEARS - 1
+    if end >= datetime.now(UTC).year:
+        return f"since {begin}"
+    return f"of {begin}" if end == begin else f"of {begin} to {end}"
 
 
 def _select_rows(trend: Trend, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

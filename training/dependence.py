@@ -146,7 +146,7 @@ _CAST_SWEEPS: Sequence[tuple[str, str, Sequence[tuple[str, float | None, _Women]
     (
         "share of women in the whole cast",
         "So many of the whole cast are women, spread evenly over the billing; all others are men.",
-        [(f"{percent} %", percent / 100, percent / 100) for percent in range(0, 101, 20)],
+        [(f"{percent}%", percent / 100, percent / 100) for percent in range(0, 101, 20)],
     ),
 )
 

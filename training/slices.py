@@ -13,7 +13,7 @@ MOST_COMMON = 6
 _GENRE_PREFIX = "genre_is_"
 # Thirds of the known budgets, so that their unit does not matter.
 _BUDGET_NAMES = ("small", "middle", "large")
-_KNOWN_GENDER_STEPS = ((0.0, 0.5, "below half"), (0.5, 0.8, "half to 80 %"), (0.8, 1.0001, "80 % and more"))
+_KNOWN_GENDER_STEPS = ((0.0, 0.5, "below half"), (0.5, 0.8, "half to 80%"), (0.8, 1.0001, "80% and more"))
 
 
 def slice_films(films: pd.DataFrame) -> dict[str, dict[str, Bools]]:

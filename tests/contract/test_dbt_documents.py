@@ -53,6 +53,12 @@ def test_every_feast_view_is_an_exposure_of_its_model(manifest: Mapping[str, Any
     assert found == expected
 
 
+def test_sentences_of_features_write_per_cent_as_the_pages_do(manifest: Mapping[str, Any]) -> None:
+    features = [feature for model in load_feature_models(manifest["path"]) for feature in model.features]
+    assert any("%" in feature.tags["sentence"] for feature in features)
+    assert [feature.name for feature in features if " %" in feature.tags["sentence"]] == []
+
+
 def test_the_model_and_the_api_read_what_the_service_holds(manifest: Mapping[str, Any]) -> None:
     columns = service_columns(load_feature_models(manifest["path"]))
     views = {column.feature_view for column in columns if column.feature_service == "movie_bechdel_v1"}

@@ -11,6 +11,7 @@ import yaml
 from orchestration.roles import PARTS, role_name
 from serving.metrics import Metrics
 from tests.deploy_files import ROOT
+from tests.serving_parts import Platform
 
 DOCUMENTS = ("docs/operations.md", "docs/system_architecture.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 
@@ -58,6 +59,12 @@ def selectors(expression: object) -> Iterator[promql_parser.VectorSelector]:
             yield from selectors(part)
 
 
+def endpoints_in(expression: str) -> set[str]:
+    """Endpoints that an expression names, alone or in a row of alternatives."""
+    matchers = (one for each in selectors(promql_parser.parse(expression)) for one in each.matchers.matchers)
+    return {name for one in matchers if one.name == "endpoint" for name in one.value.split("|")}
+
+
 @pytest.mark.parametrize("name", sorted(alerts()))
 def test_an_alert_asks_for_series_that_the_server_gives(name: str) -> None:
     metrics = Metrics()
@@ -69,6 +76,19 @@ def test_an_alert_asks_for_series_that_the_server_gives(name: str) -> None:
     assert asked
     for selector in asked:
         assert {matcher.name for matcher in selector.matchers.matchers} <= set(given[selector.name]), selector.name
+
+
+@pytest.mark.parametrize("name", sorted(alerts()))
+def test_an_alert_names_endpoints_that_the_server_has(name: str) -> None:
+    assert endpoints_in(alerts()[name]) <= set(Platform().app.view_functions)
+
+
+@pytest.mark.parametrize("name", ["BechdelAnswersFail", "BechdelSlow"])
+def test_what_only_machines_ask_does_not_pass_for_good_answers(name: str) -> None:
+    files = {endpoint for endpoint in Platform().app.view_functions if endpoint.endswith("static")}
+    for selector in selectors(promql_parser.parse(alerts()[name])):
+        [left_out] = [one.value for one in selector.matchers.matchers if one.op == promql_parser.MatchOp.NotRe]
+        assert set(left_out.split("|")) == {"readyz", "healthz", "metrics", *files}
 
 
 def test_every_alert_has_its_line_in_the_operations() -> None:

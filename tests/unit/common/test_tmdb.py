@@ -260,12 +260,43 @@ def test_what_hangs_once_is_asked_again_in_time(
     assert attempt <= time.monotonic() - started < attempt + 0.25 + MARGIN  # the longest jitter before the retry
 
 
+def name_proxy(monkeypatch: pytest.MonkeyPatch, proxy: FakeTmdb, not_for: str = "") -> None:
+    for name in ("no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)  # they would go before those in capitals
+    monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/3"))
+    monkeypatch.setenv("NO_PROXY", not_for)
+
+
+@pytest.mark.parametrize(
+    ("not_for", "asked"), [("", "http://127.0.0.1"), ("elsewhere.example,127.0.0.1", "/3/movie/7")]
+)
+def test_proxy_of_the_environment_is_asked_unless_the_address_is_excepted(
+    fake: FakeTmdb, monkeypatch: pytest.MonkeyPatch, not_for: str, asked: str
+) -> None:
+    name_proxy(monkeypatch, fake, not_for)
+    fake.replies = [Reply(FILM)]
+    client = TmdbClient(SecretStr(TOKEN), fake.url)
+
+    assert client.fetch_movie(7)["title"] == "Made Up"
+    assert [path.startswith(asked) for path in fake.paths] == [True]  # a proxy is given the whole address
+    client.close()
+
+
+@pytest.mark.parametrize("bundle", ["", "/etc/company-certificates.pem"])
+def test_certificates_of_the_environment_are_those_that_are_trusted(
+    monkeypatch: pytest.MonkeyPatch, bundle: str
+) -> None:
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+    session = transport_module._make_session(SecretStr(TOKEN), "https://tmdb.example/3")
+
+    assert session.verify == (bundle or True)
+
+
 def test_what_drips_through_a_proxy_is_given_up_at_the_deadline(
     fake: FakeTmdb, hurry: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("NO_PROXY", "no_proxy", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HTTP_PROXY", fake.url.removesuffix("/3"))
+    name_proxy(monkeypatch, fake)
     fake.replies = [Reply(raw=drip_body)]
     client = TmdbClient(SecretStr(TOKEN), "http://tmdb.example/3")
     started = time.monotonic()

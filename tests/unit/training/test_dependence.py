@@ -31,6 +31,8 @@ def test_steps_set_the_top_of_the_billing_and_leave_the_rest() -> None:
 
 
 def test_share_sets_the_whole_cast_evenly() -> None:
+    _, _, steps = _CAST_SWEEPS[2]
+    assert [label for label, _, _ in steps] == ["0%", "20%", "40%", "60%", "80%", "100%"]
     assert genders(0.0) == "mmmmmm"
     assert genders(0.5) == "mwmwmw"
     assert genders(1.0) == "wwwwww"

@@ -23,7 +23,7 @@ def test_films_fall_into_decades_genres_languages_budgets_and_shares_of_known_ge
     assert kinds["language"] == {"en": [True, False, False, True], "fr": [False, True, False, False]}
     assert kinds["budget"]["unknown"] == [False, True, False, False]
     assert kinds["budget"]["large"] == [False, False, False, True]
-    assert kinds["known_genders"]["80 % and more"] == [True, False, False, False]
+    assert kinds["known_genders"]["80% and more"] == [True, False, False, False]
     assert kinds["known_genders"]["below half"] == [False, True, False, False]
     assert kinds["known_genders"]["no cast"] == [False, False, False, True]
 
