@@ -3,6 +3,7 @@
 import atexit
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +95,17 @@ class DatabaseMaker:
 
     def drop_all(self) -> None:
         for name in self.names:
-            self._execute(f"drop database if exists {name} with (force)")
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self._execute(f"drop database if exists {name} with (force)")
+            except psycopg.errors.InsufficientPrivilege:  # PostgreSQL's own autovacuum is in it for a moment
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self.server_url, autocommit=True) as connection:
