@@ -400,7 +400,7 @@ def test_reads_survive_a_lost_connection(lab: Lab) -> None:
     assert read(store, 1) == [10]
     lab.connection.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity "
-        "where datname = current_database() and pid <> pg_backend_pid()"
+        "where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
     )
     assert read(store, 1) == [10]
 

@@ -312,7 +312,7 @@ def test_answers_equal_the_offline_rows_and_their_scores(
     database.fetch("truncate serving.prediction_log")
 
     wanted = scorer.probabilities(scorer.encode([rows[tmdb_id] for tmdb_id in ids]))[:, 3]
-    assert len(ids) == len(logged) == 200
+    assert len(ids) == len(logged) > 200
     for tmdb_id, answer, probability in zip(ids, answers, wanted, strict=True):
         assert isinstance(answer, PredictionAnswer), answer
         assert (answer.movie.tmdb_id, answer.data.live) == (tmdb_id, road == "live")
