@@ -28,15 +28,3 @@
         'april', 'august', 'austin', 'india', 'israel', 'june', 'van',
     ]) }}
 {%- endmacro %}
-
-{#- The capitalised words of a text, each once: (first_name, female_share), the share null where it is no first name. -#}
-{% macro names_in_text(column) -%}
-    select
-        words.first_name,
-        {{ first_name_female_share('words.first_name') }} as female_share
-    from (
-        select distinct lower(word.matches[1]) as first_name
-        from regexp_matches({{ column }}, '\m[[:upper:]][[:lower:]]+\M', 'g') as word (matches)
-    ) as words
-    where words.first_name not in ('{{ names_that_are_words() | join("', '") }}')
-{%- endmacro %}

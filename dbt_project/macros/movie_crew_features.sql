@@ -34,13 +34,20 @@ counted as (
         from (
             select
                 count(*) as credits_count,
-                max(credit.item ->> 'gender') filter (where credit.item ->> 'gender' in ('1', '2', '3')) as gender
+                max(credit.gender) filter (where credit.gender in ('1', '2', '3')) as gender
                 {%- for role, jobs in crew_roles().items() %},
-                bool_or(credit.item ->> 'job' in ('{{ jobs | join("', '") }}')) as is_{{ role }}
+                bool_or(credit.job in ('{{ jobs | join("', '") }}')) as is_{{ role }}
                 {%- endfor %}
-            from jsonb_array_elements(movies.crew_members) with ordinality as credit (item, position)
-            where jsonb_typeof(credit.item) = 'object'
-            group by coalesce(credit.item ->> 'id', 'position ' || credit.position)
+            from (
+                select
+                    coalesce(member.item ->> 'id', 'position ' || member.position) as person,
+                    member.item ->> 'gender' as gender,
+                    member.item ->> 'job' as job
+                from jsonb_array_elements(movies.crew_members) with ordinality as member (item, position)
+                where jsonb_typeof(member.item) = 'object'
+                offset 0  -- so that each is taken out of the json once
+            ) as credit
+            group by credit.person
         ) as person
     ) as people
 ),
