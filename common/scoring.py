@@ -5,6 +5,7 @@ log-odds. Everything is kept in open formats (LightGBM's text, JSON, npz without
 never runs code from it.
 """
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -124,10 +125,8 @@ class Scorer:
         """
         calibration = self.calibrations[-1]
         by_column = _predict(self.boosters[-1], matrix, pred_contrib=True) * calibration.slope
-        summed = np.zeros((by_column.shape[0], len(self.features) + 1))
-        for column, feature in enumerate(self._feature_of_column):
-            summed[:, feature] += by_column[:, column]
-        summed[:, -1] = by_column[:, -1] + calibration.intercept
+        summed = np.add.reduceat(by_column, [*self._starts, by_column.shape[1] - 1], axis=1)
+        summed[:, -1] += calibration.intercept
         return summed
 
     def verdict(self, probability: float) -> Verdict:
@@ -139,12 +138,13 @@ class Scorer:
 
     def column_of(self, feature: str) -> int:
         """Where a number or category stands in the matrix of `encode()`; of a text, its first column."""
-        return self._feature_of_column.index(self.feature_names.index(feature))
+        return self._starts[self.feature_names.index(feature)]
 
     @cached_property
-    def _feature_of_column(self) -> tuple[int, ...]:
-        widths = (self.text_encoders[name].n_columns if name in self.text_encoders else 1 for name in self.features)
-        return tuple(position for position, width in enumerate(widths) for _ in range(width))
+    def _starts(self) -> tuple[int, ...]:
+        """The first column of each feature."""
+        widths = _widths(self.features, self.text_encoders)
+        return tuple(itertools.accumulate(widths[:-1], initial=0))
 
     def save(self, directory: Path) -> None:
         """Write the model's files into `directory`, which is made when missing."""
@@ -208,29 +208,45 @@ def encode_features(
     rows: Sequence[Mapping[str, object]],
 ) -> Floats:
     """The encoding behind `Scorer.encode()`, also used while there is no Scorer yet."""
-    columns: list[Floats] = []
-    for name, info in features.items():
-        try:
-            values = [row[name] for row in rows]
-        except KeyError as error:
-            raise ModelNotReadyError(
-                f"The model needs the feature {name}, which the film's row does not hold. "
-                "The feature service and the model differ: train again (make train-model)."
-            ) from error
-        columns.append(_encode_column(info, values, text_encoders))
-    return np.ascontiguousarray(np.hstack(columns)) if columns else np.empty((len(rows), 0))
+    try:
+        values = {name: [row[name] for row in rows] for name in features}
+    except KeyError as error:
+        raise ModelNotReadyError(
+            f"The model needs the feature {error.args[0]}, which the film's row does not hold. "
+            "The feature service and the model differ: train again (make train-model)."
+        ) from error
+    widths = _widths(features, text_encoders)
+    matrix = np.empty((len(rows), sum(widths)))
+    numbers = [name for name, info in features.items() if info.kind == "number"]
+    is_number = np.repeat(np.array([info.kind == "number" for info in features.values()], dtype=bool), widths)
+    matrix[:, is_number] = (
+        _encode_numbers({name: values[name] for name in numbers}).reshape(len(numbers), len(rows)).T
+    )
+    starts = itertools.accumulate(widths, initial=0)
+    for (name, info), start, width in zip(features.items(), starts, widths, strict=False):
+        if info.kind != "number":
+            matrix[:, start : start + width] = _encode_column(info, values[name], text_encoders)
+    return matrix
+
+
+def _widths(features: Mapping[str, FeatureInfo], text_encoders: Mapping[str, TextEncoder]) -> list[int]:
+    """How many columns each feature has in the matrix."""
+    return [text_encoders[name].n_columns if info.kind == "text" else 1 for name, info in features.items()]
+
+
+def _encode_numbers(values: Mapping[str, Sequence[object]]) -> Floats:
+    """All numbers at once, a row for each feature: one by one takes ten times as long."""
+    try:
+        return np.array(list(values.values()), dtype=np.float64)  # None becomes nan
+    except (TypeError, ValueError):
+        return np.array([[_as_number(name, value) for value in of_films] for name, of_films in values.items()])
 
 
 def _encode_column(info: FeatureInfo, values: Sequence[object], text_encoders: Mapping[str, TextEncoder]) -> Floats:
     if info.kind == "text":
         return text_encoders[info.name].encode(values)
-    if info.kind == "category":
-        codes = {category: float(code) for code, category in enumerate(info.categories)}
-        return np.array([[codes.get(str(value), np.nan)] for value in values], dtype=np.float64).reshape(-1, 1)
-    try:
-        return np.array(values, dtype=np.float64).reshape(-1, 1)  # None becomes nan
-    except (TypeError, ValueError):
-        return np.array([_as_number(info.name, value) for value in values], dtype=np.float64).reshape(-1, 1)
+    codes = {category: float(code) for code, category in enumerate(info.categories)}
+    return np.array([[codes.get(str(value), np.nan)] for value in values], dtype=np.float64).reshape(-1, 1)
 
 
 def _as_number(name: str, value: object) -> float:

@@ -25,7 +25,7 @@ def describe(info: FeatureInfo, values: Mapping[str, Any]) -> str:
     if not info.sentence:
         return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
     try:
-        return _Words().vformat(info.sentence, (), plain)
+        return _fill(info.sentence, *plain.values())
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
         return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
 
@@ -48,6 +48,11 @@ def plain_value(value: Any) -> float | str | bool | None:
     if math.isnan(number):
         return None
     return int(number) if number.is_integer() else number
+
+
+@lru_cache(maxsize=20_000, typed=True)  # the same few thousand sentences are told of most films
+def _fill(sentence: str, *values: Any) -> str:
+    return _Words().vformat(sentence, (), dict(zip(_fields(sentence), values, strict=True)))
 
 
 class _Words(string.Formatter):
@@ -101,8 +106,8 @@ def _as_words(value: Any) -> Any:
 
 @lru_cache(maxsize=1000)  # a model has a hundred
 def _fields(template: str) -> tuple[str, ...]:
-    """The feature names in a template; `{a.b}` and `{a[0]}` do not reach into values."""
-    return tuple(name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
+    """The feature names in a template, each once; `{a.b}` and `{a[0]}` do not reach into values."""
+    return tuple(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(template) if name is not None))
 
 
 def _first_sentence(description: str) -> str:

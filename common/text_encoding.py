@@ -65,8 +65,9 @@ class TextEncoder:
         if not counts:
             return self.intercepts.copy()
         # sorted: sums then do not depend on the order in which the terms were met
-        positions = np.array(sorted(counts))
-        values = self.idf[positions] * np.array([1.0 + math.log(counts[position]) for position in positions])
+        ordered = sorted(counts)
+        positions = np.array(ordered)
+        values = self.idf[positions] * np.array([1.0 + math.log(counts[position]) for position in ordered])
         values /= math.sqrt(float(np.sum(values * values)))
         projected: Floats = np.sum(values[:, np.newaxis] * self.weights[positions], axis=0) + self.intercepts
         return projected

@@ -15,8 +15,10 @@ def landed_as_before(settings: Settings, films: Sequence[int]) -> Iterator[None]
     """The landing table may hold any of these films meanwhile, and is afterwards as it was; nor are they logged."""
     with psycopg.connect(settings.database_url) as connection:
         _put_back(connection)  # of a run that was killed
+        # stored alike: `create table as` would compress the answers, and they would come back compressed
+        connection.execute(f"create table {_BEFORE} (like raw.tmdb_movies including storage)")
         connection.execute(
-            f"create table {_BEFORE} as select * from raw.tmdb_movies where tmdb_id = any(%s)",  # noqa: S608 - a constant
+            f"insert into {_BEFORE} select * from raw.tmdb_movies where tmdb_id = any(%s)",  # noqa: S608 - a constant
             [list(films)],
         )
         connection.execute(

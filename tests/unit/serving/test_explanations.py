@@ -61,6 +61,13 @@ def test_value_is_said_in_words(form: str, value: object, words: str) -> None:
     assert describe(FeatureInfo("it", sentence=f"{{it:{form}}}"), {"it": value}) == words
 
 
+def test_sentence_may_say_a_value_twice_and_a_yes_is_no_one() -> None:
+    info = FeatureInfo("women", sentence="{women} of {known}: {women:none|one|# of them}")
+
+    assert describe(info, {"women": 1, "known": 2}) == "1 of 2: one"
+    assert describe(info, {"women": True, "known": 2}) == "yes of 2: none"
+
+
 def test_template_cannot_reach_into_values() -> None:
     info = FeatureInfo("women", sentence="{women.__class__}")
 
