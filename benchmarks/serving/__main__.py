@@ -127,8 +127,11 @@ def measure_paths(settings: Settings, port: int, bodies: Mapping[int, bytes], se
         land(settings, {film: bodies[film] for film in taken})
         return taken
 
+    [asked_before] = ask(list(bodies)[-1:])
     cold = {
-        f"c{n}": measure(port, ask(take(count)), clients=n, pause=COLD_PAUSE if n == 1 else 0.0)
+        f"c{n}": measure(
+            port, ask(take(count)), clients=n, pause=COLD_PAUSE if n == 1 else 0.0, meanwhile=asked_before
+        )
         for n, count in COLD_FILMS.items()
     }
     landed = {f"c{n}": measure(port, ask(take_landed(LANDED_FILMS)), clients=n) for n in CLIENTS}

@@ -30,11 +30,13 @@ def measure(
     clients: int,
     seconds: float | None = None,
     pause: float = 0.0,
+    meanwhile: Question | None = None,
 ) -> dict[str, float]:
     """Ask by so many clients at once; each question once, or round and round for so many seconds.
 
     Args:
         pause: seconds between a client's questions, not counted.
+        meanwhile: asked all through a pause, and not counted: machines that fall asleep wake up slowly.
 
     Returns:
         p50_ms, p99_ms, rps.
@@ -44,34 +46,58 @@ def measure(
     """
     wires = [question.on_wire() for question in questions]
     source = iter(wires) if seconds is None else itertools.cycle(wires)
-    return asyncio.run(_measure(port, source, clients, seconds, pause))
+    filler = meanwhile.on_wire() if meanwhile else None
+    return asyncio.run(_measure(port, source, clients, seconds, pause, filler))
+
+
+class _Client:
+    """Keeps its connection as long as the server does."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, wire: bytes) -> float:
+        """Seconds until the answer, with those that a new connection takes."""
+        started = time.perf_counter()
+        if self._connection is None:
+            self._connection = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._connection
+        writer.write(wire)
+        if not await asyncio.wait_for(_read_answer(reader), PATIENCE_SECONDS):
+            self.close()
+        return time.perf_counter() - started
+
+    async def rest(self, pause: float, filler: bytes | None) -> None:
+        """Let a pause go by, asking the filler all through it."""
+        end = time.perf_counter() + pause
+        while filler and time.perf_counter() < end:
+            await self.ask(filler)
+        await asyncio.sleep(max(0.0, end - time.perf_counter()))
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection[1].close()
+            self._connection = None
 
 
 async def _measure(
-    port: int, source: Iterator[bytes], clients: int, seconds: float | None, pause: float
+    port: int, source: Iterator[bytes], clients: int, seconds: float | None, pause: float, filler: bytes | None
 ) -> dict[str, float]:
-    end = time.perf_counter() + (seconds or 1e9)
+    began = time.perf_counter()
+    end = began + (seconds or 1e9)
     latencies: list[float] = []
 
-    async def client() -> None:
-        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    async def run() -> None:
+        client = _Client(port)
         for wire in source:
-            started = time.perf_counter()
-            if started > end:
+            if time.perf_counter() > end:
                 break
-            reader, writer = connection = connection or await asyncio.open_connection("127.0.0.1", port)
-            writer.write(wire)
-            if not await asyncio.wait_for(_read_answer(reader), PATIENCE_SECONDS):
-                writer.close()
-                connection = None
-            latencies.append(time.perf_counter() - started)
-            if pause:
-                await asyncio.sleep(pause)
-        if connection:
-            connection[1].close()
+            latencies.append(await client.ask(wire))
+            await client.rest(pause, filler)
+        client.close()
 
-    began = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(clients)))
+    await asyncio.gather(*(run() for _ in range(clients)))
     took = time.perf_counter() - began
     p50, p99 = np.percentile(latencies, [50, 99]) * 1000
     return {"p50_ms": round(float(p50), 2), "p99_ms": round(float(p99), 2), "rps": round(len(latencies) / took, 1)}
