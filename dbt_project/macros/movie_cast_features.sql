@@ -19,12 +19,13 @@
     says where they stand, takes ten times as long, and most characters have none of them.
 -#}
 {% macro is_role_only(character) -%}
-{%- set words = role_words() | map('replace', 'party ', '') | map('replace', 'flight ', '') | list -%}
+{%- set last_words = [] -%}
+{%- for words in role_words() %}{% do last_words.append(words.split(' ')[-1]) %}{% endfor -%}
     (
         {{ character }} ~ '#\s?[0-9]|\s[0-9]+$|^\(|^Additional Voice'
         or exists (
             select from string_to_table(translate(lower({{ character }}), '(', ' '), ' ') as words (word)
-            where words.word in ('{{ words | join("', '") }}', '{{ words | join("s', '") }}s')
+            where words.word in ('{{ last_words | join("', '") }}', '{{ last_words | join("s', '") }}s')
         )
         and {{ character }} ~* (
             '^(the |a |an )?((young|old|older|elderly|little|pretty|angry|drunk|head|first|second|third|lead|another) )*'
