@@ -21,7 +21,7 @@ Row = dict[str, Any]
 # running them for one film 1 ms.
 SESSION = "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan -c statement_timeout=5000"
 CONNECTIONS = 8  # of a process: more than the cores can use; who finds none free waits for a few milliseconds
-READY_CONNECTIONS = 2
+READY_CONNECTIONS = 3  # a batch uses them all
 WAIT_SECONDS = 3.0
 IDLE_SECONDS = 1.0
 PATIENCE_SECONDS = 6.0  # a server that is stopped or cut off keeps none of its own timeouts

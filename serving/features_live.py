@@ -4,7 +4,6 @@ Nothing is computed here. The views use the same macros as the tables that the m
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +13,6 @@ from common.errors import FeatureStoreError, PlatformError
 from serving.database import Database
 
 FeatureRow = Mapping[str, Any]
-SHARE_FROM_FILMS = 16  # a film takes PostgreSQL 0.3 ms
 
 
 class LiveFeatures:
@@ -32,7 +30,7 @@ class LiveFeatures:
         """
         query = self._query(feature_names)
         try:
-            rows = self._fetch(query, tmdb_ids)
+            rows = self._database.fetch_for_each(query, tmdb_ids)
         except FeatureStoreError:
             self._queries.pop(feature_names, None)  # the views have been built anew with other columns
             raise
@@ -48,15 +46,6 @@ class LiveFeatures:
         if query is None:
             query = self._queries[feature_names] = self._build_query(feature_names)
         return query
-
-    def _fetch(self, query: str, tmdb_ids: Sequence[int]) -> list[dict[str, Any]]:
-        """The films' rows; many films are shared among two connections, so that PostgreSQL uses two cores."""
-        if len(tmdb_ids) < SHARE_FROM_FILMS:
-            return self._database.fetch_for_each(query, tmdb_ids)
-        halves = (tmdb_ids[::2], tmdb_ids[1::2])
-        with ThreadPoolExecutor(2) as pool:
-            found = pool.map(lambda half: self._database.fetch_for_each(query, half), halves)
-            return [row for rows in found for row in rows]
 
     def _build_query(self, feature_names: tuple[str, ...]) -> str:
         columns = self._database.fetch(

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from common.errors import MovieNotFoundError, PlatformError
-from common.scoring import Scorer
 from common.sentences import plain_value
 from common.tmdb import Deadline, TmdbClient
 from serving.champion import Champion, ChampionWatcher
@@ -46,7 +43,8 @@ Query = ByTmdbId | ByImdbId | ByTitle
 SINGLE_SECONDS = 10.0
 BATCH_SECONDS = 25.0
 PARALLEL_LOOKUPS = 8
-SHARE_FROM_FILMS = 16  # their contributions take LightGBM more than a millisecond
+PART_FILMS = 20  # live films of a batch that go through PostgreSQL and the model together
+PARTS_AT_A_TIME = 3  # two with PostgreSQL, one with the model
 
 
 @dataclass(frozen=True)
@@ -229,16 +227,30 @@ class Predictor:
         self._metrics.cache.labels("hit").inc(len(keys) - len(unknown))
         if unknown:
             self._metrics.cache.labels("miss").inc(len(unknown))
-            for tmdb_id, result in self._score_anew(unknown, champion, clock).items():
+            for tmdb_id, result in self._score_in_parts(unknown, champion, clock).items():
                 scorings[tmdb_id] = result
                 if isinstance(result, Scoring) and not result.scored.note:
                     self._scored.put(keys[tmdb_id], result.scored)
         return scorings
 
+    def _score_in_parts(
+        self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
+    ) -> dict[int, Scoring | PlatformError]:
+        """Score films; many live ones in parts, so that the model works while PostgreSQL does."""
+        live = [i for i, subject in subjects.items() if subject.is_live]
+        stored = [i for i, subject in subjects.items() if not subject.is_live]  # Feast is asked once
+        starts = range(0, len(live), PART_FILMS)
+        parts = [part for part in (stored, *(live[start : start + PART_FILMS] for start in starts)) if part]
+        if len(parts) == 1:
+            return self._score_anew(subjects, champion, clock)
+        with ThreadPoolExecutor(PARTS_AT_A_TIME) as pool:
+            scored = pool.map(lambda ids: self._score_anew({i: subjects[i] for i in ids}, champion, clock), parts)
+            return {tmdb_id: result for part in scored for tmdb_id, result in part.items()}
+
     def _score_anew(
         self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
     ) -> dict[int, Scoring | PlatformError]:
-        """Score films with one call of the model each way."""
+        """Score films together."""
         rows, failure = self._read_features(subjects, champion, clock)
         results: dict[int, Scoring | PlatformError] = {
             i: failure or _without_features(subject) for i, subject in subjects.items() if i not in rows
@@ -250,7 +262,7 @@ class Predictor:
         with clock("model"):
             matrix = scorer.encode([rows[i] for i in ready])
             ratings = scorer.probabilities(matrix).tolist()
-            contributions = _contributions(scorer, matrix).tolist()
+            contributions = scorer.contributions(matrix).tolist()
         with clock("explain"):
             for tmdb_id, probabilities, shares in zip(ready, ratings, contributions, strict=True):
                 subject, values = subjects[tmdb_id], rows[tmdb_id]
@@ -356,14 +368,6 @@ class Predictor:
             return [guarded(item) for item in items]
         with ThreadPoolExecutor(min(PARALLEL_LOOKUPS, len(items))) as pool:
             return list(pool.map(guarded, items))
-
-
-def _contributions(scorer: Scorer, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The model's contributions; many films are shared among two threads, for LightGBM holds no lock meanwhile."""
-    if len(matrix) < SHARE_FROM_FILMS:
-        return scorer.contributions(matrix)
-    with ThreadPoolExecutor(2) as pool:
-        return np.vstack(list(pool.map(scorer.contributions, np.array_split(matrix, 2))))
 
 
 def known_rating(film: Film) -> KnownRating | None:

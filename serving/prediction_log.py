@@ -141,10 +141,14 @@ class PredictionLog:
 
 
 class StageClock:
-    """Times of one request's stages: kept for the log, and observed for Prometheus."""
+    """Times of one request's stages: kept for the log, and observed for Prometheus.
+
+    Parts of a batch go through a stage at the same time and each counts: together they may exceed the request.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._lock = threading.Lock()
         self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str) -> "_Stage":
@@ -153,7 +157,8 @@ class StageClock:
 
     def add(self, name: str, seconds: float) -> None:
         """Note the time of a stage that has ended."""
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 6)
+        with self._lock:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 6)
         self._metrics.stage(name).observe(seconds)
 
 

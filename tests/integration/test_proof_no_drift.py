@@ -52,7 +52,10 @@ NEW_YAML = """      - name: genre_new_count
 IN_SQL: Change = {
     macro("genre"): ("as genre_count\n", "as genre_number\n"),
     macro("production"): ("(companies)::bigint", "(companies)::integer"),
-    macro("text"): ("        tagline_words as text_tagline_words_count,\n", ""),
+    macro("text"): (
+        "{%- for text in texts %}\n        case when {{ text }} is not null then {{ text }}_words",
+        "{%- for text in texts if text != 'tagline' %}\n        case when {{ text }} is not null then {{ text }}_words",
+    ),
 }
 IN_YAML: Change = {
     contract("genre"): ("name: genre_count", "name: genre_number"),
