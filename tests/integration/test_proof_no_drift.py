@@ -53,8 +53,8 @@ IN_SQL: Change = {
     macro("genre"): ("as genre_count\n", "as genre_number\n"),
     macro("production"): ("(companies)::bigint", "(companies)::integer"),
     macro("text"): (
-        "{%- for text in texts %}\n        case when {{ text }} is not null then {{ text }}_word",
-        "{%- for text in texts if text != 'tagline' %}\n        case when {{ text }} is not null then {{ text }}_word",
+        "-- length\n        {%- for text in texts %}",
+        "-- length\n        {%- for text in ['title', 'overview'] %}",
     ),
 }
 IN_YAML: Change = {
