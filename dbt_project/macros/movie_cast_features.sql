@@ -135,7 +135,7 @@ features as (
         -- the square of a sum holds each pair twice and everybody with themselves; rounding may fall below 0
         case
             when members > 0 then greatest((expected_weight * expected_weight - expected_squares) / 2, 0)
-        end as cast_billing_weighted_expected_female_pairs,
+        end as cast_billing_weighted_expected_female_pairs_count,
 
         -- by billing
         top1_is_woman as cast_top1_is_female,
