@@ -7,7 +7,7 @@ ANYTIME_FEATURE_SERVICE = "movie_bechdel_anytime_v1"
 REFERENCE_FEATURE_SERVICE = "movie_reference_v1"
 
 # Settings of the fit around the boosters, unknown to LightGBM.
-_OURS = ("max_rounds", "folds", "dubious_weight")
+_OURS = ("max_rounds", "folds", "dubious_weight", "forests")
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,11 @@ class Parameters:
     half as much.
 
     Attributes:
-        max_rounds: most trees per booster; out-of-fold loss chooses how many.
+        max_rounds: most rounds per booster; out-of-fold loss chooses how many.
         folds: parts for out-of-fold scores.
         seed: of folds, bagging and cuts.
+        forests: the boosters that serve are the mean of so many, each with a seed of its own. Out-of-fold scores come
+            from one, which takes half the time and calibrates as well (docs/model.md).
         dubious_weight: how much a rating counts whose submitter was unsure.
         others: LightGBM's own.
     """
@@ -38,6 +40,7 @@ class Parameters:
     max_rounds: int = 350
     folds: int = 5
     seed: int = 20
+    forests: int = 2
     dubious_weight: float = 0.4
 
     def for_lightgbm(self) -> dict[str, object]:
@@ -51,6 +54,6 @@ class Parameters:
             "bagging_freq": 1,
             "num_threads": 1,
             "deterministic": True,
-            "force_row_wise": True,
+            "force_col_wise": True,  # the same bits as row-wise, in 0.4 s instead of 0.7 s per booster
             "verbose": -1,
         }

@@ -10,7 +10,6 @@ from common.errors import FeatureStoreError, ServiceError
 from common.settings import Settings
 from training.baselines import predict_logistic_regression, predict_reference_forest
 from training.billing import measure_billing
-from training.commands import Data, Stopwatch, load_data, load_service, measure
 from training.dataset import Dataset
 from training.dependence import report_dependence
 from training.diagnostics import LIGHT_DIAGNOSES, Judged, report_both_slices, report_refits
@@ -29,6 +28,7 @@ from training.metrics import auc_difference
 from training.model import choose_features
 from training.page import render_page
 from training.parameters import ANYTIME_FEATURE_SERVICE, FEATURE_SERVICE, Parameters
+from training.steps import Data, Stopwatch, load_data, load_service, measure
 
 logger = logging.getLogger(__name__)
 

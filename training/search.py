@@ -164,7 +164,11 @@ def suggest_parameters(trial: optuna.Trial | optuna.trial.FixedTrial) -> Paramet
 
 def _as_trial(parameters: Parameters) -> dict[str, Any]:
     fixed = optuna.trial.FixedTrial(
-        {name: value for name, value in vars(parameters).items() if name not in ("max_rounds", "folds", "seed")}
+        {
+            name: value
+            for name, value in vars(parameters).items()
+            if name not in ("max_rounds", "folds", "seed", "forests")
+        }
     )
     suggest_parameters(fixed)
     return dict(fixed.params)

@@ -36,6 +36,13 @@
 {%- endmacro %}
 
 {#-
+    How likely somebody is a woman of whom neither gender nor first name says so: women's share of the first
+    two people of real casts whose gender is known. A constant, so that no feature moves when films are added; nobody
+    at all (0) instead would take the casts that TMDB knows least of for casts of men (docs/model.md).
+-#}
+{% macro usual_female_share() -%}0.36::double precision{%- endmacro %}
+
+{#-
     The people of a cast in billing order: (billing_rank, gender, expected_female, is_role_only, credits_count).
     Each person once, by their first billing; `order` has gaps and ties, so the rank is counted anew.
     gender: woman, man, nonbinary, or null where TMDB has not set it.
@@ -69,6 +76,7 @@
 
 {% macro movie_cast_features(movies) %}
 {%- set tops = [3, 5, 10] -%}
+{%- set likely_female = 'coalesce(person.expected_female, ' ~ usual_female_share() ~ ')' -%}
 with movies as (
     select * from {{ movies }}
 ),
@@ -89,6 +97,9 @@ counted as (
             sum(person.expected_female / person.billing_rank)
             / sum(1.0::double precision / person.billing_rank) filter (where person.expected_female is not null)
                 as expected_weighted_share,
+            sum({{ likely_female }}) filter (where person.billing_rank <= 8) as top8_expected_women,
+            sum({{ likely_female }} / person.billing_rank) as expected_weight,
+            sum(({{ likely_female }} / person.billing_rank) ^ 2) as expected_squares,
             bool_or(person.gender = 'woman') filter (where person.billing_rank = 1) as top1_is_woman,
             {%- for top in tops %}
             count(person.gender) filter (where person.billing_rank <= {{ top }}) as top{{ top }}_known,
@@ -122,6 +133,10 @@ features as (
         {{ female_share_of_all('published_cast_female_share') }} as cast_female_share_of_all,
         expected_share as cast_expected_female_share,
         expected_weighted_share as cast_billing_weighted_expected_female_share,
+        -- the square of a sum holds each pair twice and everybody with themselves; rounding may fall below 0
+        case
+            when members > 0 then greatest((expected_weight * expected_weight - expected_squares) / 2, 0)
+        end as cast_billing_weighted_expected_female_pairs_count,
 
         -- by billing
         top1_is_woman as cast_top1_is_female,
@@ -130,6 +145,7 @@ features as (
         case when top{{ top }}_known > 0 then top{{ top }}_women end as cast_top{{ top }}_female_count,
         top{{ top }}_women::double precision / nullif(top{{ top }}_known, 0) as cast_top{{ top }}_female_share,
         {%- endfor %}
+        top8_expected_women as cast_top8_expected_female_count,
         women_ranks[1] as cast_first_female_rank,
         women_ranks[2] as cast_second_female_rank,
         women_ranks[3] as cast_third_female_rank,
