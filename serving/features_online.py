@@ -32,7 +32,11 @@ class OnlineFeatures:
         self._silent_until = 0.0
 
     def warm_up(self, service: str) -> None:
-        """Import Feast, read the service and ask the store once before a request does; it will tell what failed."""
+        """Import Feast, read the service and ask the store once before a request does; it will tell what failed.
+
+        The service is read anew: it may have got the features that a new champion needs.
+        """
+        self.forget()
         with contextlib.suppress(FeatureStoreError):
             self._read([0], service)
 
