@@ -40,6 +40,10 @@ def test_silent_store_is_given_up_and_left_alone_for_a_while(monkeypatch: pytest
 def test_champion_finds_the_features_that_its_service_has_got_since(monkeypatch: pytest.MonkeyPatch) -> None:
     registered = ["women"]
 
+    class OnlineAnswer(dict[str, list[float]]):
+        def to_dict(self) -> dict[str, list[float]]:
+            return self
+
     class Store:
         def get_feature_service(self, _: str) -> tuple[str, ...]:
             return tuple(registered)
@@ -47,10 +51,6 @@ def test_champion_finds_the_features_that_its_service_has_got_since(monkeypatch:
         def get_online_features(self, features: tuple[str, ...], entity_rows: list[dict[str, int]]) -> OnlineAnswer:
             ids = [row["movie_id"] for row in entity_rows]
             return OnlineAnswer({"movie_id": ids, **{name: [1.0] * len(ids) for name in features}})
-
-    class OnlineAnswer(dict[str, list[float]]):
-        def to_dict(self) -> dict[str, list[float]]:
-            return self
 
     monkeypatch.setattr(features_online, "_open_store", lambda _: Store())
     online = OnlineFeatures(Path())
