@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-PARAMETERS = Parameters(max_rounds=50, folds=3)
+PARAMETERS = Parameters(max_rounds=50, folds=3, forests=1)
 NUMBERS = {**dict.fromkeys(METRICS, 0.5), "baselines": {}}
 REPORT = {split: {"rating_3": NUMBERS, "rating_2_or_3": NUMBERS} for split in ("random", "time")}
 
