@@ -120,5 +120,5 @@ clean: ## stop everything and delete the database, the models and the environmen
 	@rm -rf .venv
 
 lock: ## write the lock files anew from pyproject.toml (names no index)
-	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group build pyproject.toml -o requirements.lock
-	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@uv pip compile --quiet --universal --generate-hashes --no-header --group build pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --universal --generate-hashes --no-header --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
