@@ -101,7 +101,7 @@ class PageDatabase:
         if "release_date, kaggle.release_date" in query:
             return [DETAILS] if " 109445" in query or "109445::" in query else []
         if "table_schema = 'live'" in query:
-            return [{"table_name": "live_movie_cast", "column_name": name} for name in FEATURES]
+            return [{"column_name": name} for name in FEATURES]
         if "where has_rating order by popularity_rank" in query:
             return [_film(film) for film in (FILMS[0], SCRIPT, ARABIC, JAPANESE)]
         if "from marts.fct_ratings" in query:
@@ -119,7 +119,7 @@ class PageDatabase:
         return _read_mart(query)
 
     def fetch_for_each(self, _: str, keys: list[int]) -> list[dict[str, Any]]:
-        """What the live views would say about the cast that was written last."""
+        """What the live view would say about the cast that was written last."""
         women = sum(member["gender"] == 1 for member in self.written[-1])
         return [{**VALUES[key], "movie_id": key, "cast_female_count": women} for key in keys]
 

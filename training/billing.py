@@ -1,6 +1,6 @@
 """What happens to the probability when a man at the top of the billing becomes a woman: asked of dbt, not guessed.
 
-The film's TMDB answer is changed inside a transaction, dbt's live views compute the features of the changed film,
+The film's TMDB answer is changed inside a transaction, dbt's live view computes the features of the changed film,
 and the transaction is rolled back. So every feature that depends on the cast moves as it would in life.
 """
 
@@ -53,7 +53,7 @@ def measure_billing(database_url: str, scorer: Scorer, movie_ids: Sequence[int])
     """The table: place 1 to PLACES of the billing, then all of them at once; films without a TMDB answer are skipped.
 
     Args:
-        database_url: where raw.tmdb_movies and the live views are; nothing is written in the end.
+        database_url: where raw.tmdb_movies and the live view are; nothing is written in the end.
         scorer: the model.
         movie_ids: films, of which the first MAX_FILMS with an answer are taken.
     """
@@ -149,27 +149,20 @@ def score_changed(connection: psycopg.Connection, scorer: Scorer, changed: Mappi
 
 
 def score_live(connection: psycopg.Connection, scorer: Scorer, movie_ids: Sequence[int]) -> dict[int, float]:
-    """P(rating 3) by film, from dbt's live views; a feature that no live view has counts as unknown."""
+    """P(rating 3) by film, from dbt's live view; a feature that it does not have counts as unknown."""
+    live = connection.execute(
+        "select column_name from information_schema.columns "
+        "where table_schema = 'live' and table_name = 'live_movie_features' and column_name = any(%s)",
+        [list(scorer.feature_names)],
+    )
+    columns = [column for (column,) in live]
     values: dict[int, dict[str, object]] = {movie_id: dict.fromkeys(scorer.feature_names) for movie_id in movie_ids}
-    for view, columns in _find_views(connection, scorer.feature_names).items():
-        query = sql.SQL("select movie_id, {} from live.{} where movie_id = any(%s)").format(
-            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(view)
-        )
-        for movie_id, *found in connection.execute(query, [list(movie_ids)]):
-            values[movie_id].update(zip(columns, found, strict=True))
+    query = sql.SQL("select {} from live.live_movie_features where movie_id = any(%s)").format(
+        sql.SQL(", ").join(map(sql.Identifier, ("movie_id", *columns)))
+    )
+    for movie_id, *found in connection.execute(query, [list(movie_ids)]):
+        values[movie_id].update(zip(columns, found, strict=True))
     if not values:
         return {}
     scores = scorer.probabilities(scorer.encode(list(values.values())))[:, RATING_PASSES]
     return dict(zip(values, scores.tolist(), strict=True))
-
-
-def _find_views(connection: psycopg.Connection, names: Sequence[str]) -> dict[str, list[str]]:
-    rows = connection.execute(
-        "select table_name, column_name from information_schema.columns where table_schema = 'live' "
-        "and table_name like 'live\\_movie\\_%%' and column_name = any(%s) order by table_name, ordinal_position",
-        [list(names)],
-    )
-    views: dict[str, list[str]] = {}
-    for view, column in rows:
-        views.setdefault(view, []).append(column)
-    return views

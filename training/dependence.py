@@ -88,7 +88,7 @@ def sweep_casts(database_url: str, scorer: Scorer, movie_ids: Sequence[int]) -> 
     """Sweeps of the cast, each step of which adds a woman or moves one up; every feature follows.
 
     Args:
-        database_url: where raw.tmdb_movies and the live views are; nothing is written in the end.
+        database_url: where raw.tmdb_movies and the live view are; nothing is written in the end.
         scorer: the model.
         movie_ids: films, of which the first SWEPT_FILMS with a TMDB answer and PLACES people in the cast are taken.
     """

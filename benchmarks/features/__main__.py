@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.features.live_views import measure_live_views
+from benchmarks.features.live_view import measure_live_view
 from benchmarks.features.online import measure_materialization, measure_reads
 from benchmarks.features.point_in_time import measure_join
 from benchmarks.features.report import NUMBERS, Results, as_markdown, summary, write_json, write_page
@@ -94,7 +94,7 @@ def measure(server_url: str, scale: Scale) -> Results:
     """Everything, in a database of its own; what depends on most others comes first, so that it fails early."""
     results = Results()
     with benchmark_database(server_url) as url, tempfile.TemporaryDirectory() as folder:
-        results.live_view_ms = measure_live_views(url, rounds=scale.live_reads, sample_films=scale.sample_films)
+        results.live_view_ms = measure_live_view(url, rounds=scale.live_reads, sample_films=scale.sample_films)
         stores = {"feast": feasts_own_store(url, Path(folder)), "ours": our_store(url, Path(folder))}
         view = create_latest_table(url, "served", scale.feast_keys)
         for engine, store in stores.items():

@@ -202,7 +202,7 @@ def warm_up(port: int, films: Sequence[int]) -> None:
 
 
 def read_vectors(settings: Settings, bodies: Mapping[int, bytes]) -> list[dict[str, Any]]:
-    """Feature values of films, from the live views, typed as the champion's signature has them."""
+    """Feature values of films, from the live view, typed as the champion's signature has them."""
     from mlflow import environment_variables, set_tracking_uri
     from mlflow.pyfunc import load_model
 

@@ -72,11 +72,11 @@ a second.
 
 {as_table(report)}
 
-- **Everything cold**: a film that was never asked for, by `tmdb_id`: one question to TMDB, landing, live views,
+- **Everything cold**: a film that was never asked for, by `tmdb_id`: one question to TMDB, landing, live view,
   model. Ours keeps to 20 questions to TMDB a second: one client lets 60 ms go by between two films, in which it
   asks for one that was asked before (a machine that falls asleep would wake up slowly); 8 and 32 clients wait. The
   reference has no limit and asks without a pause.
-- **Landed**: TMDB's answer lies in `raw.tmdb_movies`, nothing else is known; features by the live views, model anew.
+- **Landed**: TMDB's answer lies in `raw.tmdb_movies`, nothing else is known; features by the live view, model anew.
 - **Asked before**: the film's vector is remembered under film, payload, publication and champion.
 - **Reference design**: three new connections to TMDB per film, a pandas frame, a random forest behind pyfunc, Flask
   under gunicorn. It does all of its work each time.

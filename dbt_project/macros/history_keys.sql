@@ -21,17 +21,13 @@
 
 {#- The lead actor, who is billed first: (person_id), one row or none. -#}
 {% macro lead_actor_key(cast_members) %}
-    select (billed.item ->> 'id')::bigint as person_id
+    select ({{ cast_members }} -> billed.position ->> 'id')::bigint as person_id
     from (
-        select member.item
+        select (min({{ billing_place('member') }}) % 1000000)::integer - 1 as position
         from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
         where jsonb_typeof(member.item) = 'object'
-        order by
-            case when member.item ->> 'order' ~ '^[0-9]{1,6}$' then (member.item ->> 'order')::integer end,
-            member.position
-        limit 1
     ) as billed
-    where billed.item ->> 'id' ~ '^[0-9]{1,18}$'
+    where {{ cast_members }} -> billed.position ->> 'id' ~ '^[0-9]{1,18}$'
 {% endmacro %}
 
 {#- Names of a list of the film, each once: (name). -#}

@@ -1,30 +1,27 @@
-{#- What the audience made of a film, as we last read it; dated by that reading and not by the release. -#}
+{#- What the audience made of a film, as we last read it. -#}
+{% macro after_release_columns() %}
+    -- votes
+    movies.vote_average as after_release_vote_average,
+    movies.vote_count::bigint as after_release_votes_count,
+
+    -- money
+    ln(movies.revenue_usd) as after_release_revenue_log,
+    ln(movies.revenue_usd / movies.budget_usd) as after_release_revenue_to_budget_log,
+
+    -- attention
+    movies.popularity as after_release_popularity
+{%- endmacro %}
+
+{#- Dated by that reading and not by the release. -#}
 {% macro movie_after_release_features(movies) %}
-with movies as (
-    select * from {{ movies }}
-),
+select
+    -- ids
+    movies.movie_id,
 
-features as (
-    select
-        -- ids
-        movie_id,
+    -- timestamps (UTC)
+    movies.written_at as event_timestamp,
+    movies.written_at as created_timestamp,
 
-        -- timestamps (UTC)
-        written_at as event_timestamp,
-        written_at as created_timestamp,
-
-        -- votes
-        vote_average as after_release_vote_average,
-        vote_count::bigint as after_release_votes_count,
-
-        -- money
-        ln(revenue_usd) as after_release_revenue_log,
-        ln(revenue_usd / budget_usd) as after_release_revenue_to_budget_log,
-
-        -- attention
-        popularity as after_release_popularity
-    from movies
-)
-
-select * from features
+    {{- after_release_columns() }}
+from {{ movies }} as movies
 {% endmacro %}

@@ -6,27 +6,14 @@
     ]) }}
 {%- endmacro %}
 
-{% macro movie_genre_features(movies) %}
-with movies as (
-    select * from {{ movies }}
-),
+{% macro genre_columns() %}
+    -- genres; null when the film has none
+    jsonb_array_length(movies.genres)::bigint as genre_count
+    {%- for genre in movie_genres() %},
+    movies.genres @> '["{{ genre }}"]' as genre_is_{{ genre | lower | replace(' ', '_') }}
+    {%- endfor %}
+{%- endmacro %}
 
-features as (
-    select
-        -- ids
-        movie_id,
-
-        -- timestamps (UTC)
-        event_timestamp,
-        created_timestamp,
-
-        -- genres; null when the film has none
-        jsonb_array_length(genres)::bigint as genre_count
-        {%- for genre in movie_genres() %},
-        genres @> '["{{ genre }}"]' as genre_is_{{ genre | lower | replace(' ', '_') }}
-        {%- endfor %}
-    from movies
-)
-
-select * from features
-{% endmacro %}
+{% macro movie_genre_features(movies) -%}
+    {{ film_features(movies, genre_columns()) }}
+{%- endmacro %}

@@ -6,100 +6,72 @@
         left join lateral (
             select record.*
             from {{ ref('ftr_' ~ entity ~ '_track_record') }} as record
-            where record.{{ key }} = {{ value }} and record.event_timestamp <= movies.as_of
+            where record.{{ key }} = {{ value }} and record.event_timestamp <= movies.history_until
             order by record.event_timestamp desc
             limit 1
         ) as record on true
 {% endmacro %}
 
-{#- Sums over the keys of one kind; numeric, so that they do not depend on the order of the keys. -#}
-{% macro history_sums(kind, prefix, condition='true') %}
-            case when count(*) filter (where {{ condition }}) > 0
-                then coalesce(sum(record.{{ prefix }}_films_count) filter (where {{ condition }}), 0) end as {{ kind }}_films,
-            sum(record.{{ prefix }}_passes_count) filter (where {{ condition }}) as {{ kind }}_passes,
-            sum(record.{{ prefix }}_expected_passes::numeric) filter (where {{ condition }}) as {{ kind }}_expected_passes,
-            sum(record.{{ prefix }}_casts_count) filter (where {{ condition }}) as {{ kind }}_casts,
-            sum((record.{{ prefix }}_cast_female_share * record.{{ prefix }}_casts_count)::numeric)
-                filter (where {{ condition }}) as {{ kind }}_female_share
-{%- endmacro %}
-
 {% macro history_kinds() -%} {{ return(['director', 'writer', 'lead_actor', 'studio', 'genre', 'country']) }} {%- endmacro %}
 
-{% macro movie_history_features(movies) %}
-with movies as (
-    select
-        movies.movie_id,
-        movies.event_timestamp,
-        movies.created_timestamp,
-        movies.cast_members,
-        movies.crew_members,
-        movies.companies,
-        movies.genres,
-        movies.countries,
-        -- a live film may have got a later release day since the last build: its own rating is in the track
-        -- records from the day after the one that the build knew
-        least(movies.event_timestamp, built.event_timestamp) as as_of
-    from {{ movies }} as movies
-    left join {{ ref('ftr_movie_production') }} as built on movies.movie_id = built.movie_id
-),
-
-looked_up as (
-    select
-        movies.movie_id,
-        movies.event_timestamp,
-        movies.created_timestamp,
-        crew.*,
-        lead_actor.*,
-        studio.*,
-        genre.*,
-        country.*
-    from movies
-    cross join lateral (
+{#- The track records of all that a film is credited with: (kind, films_count, passes_count, ...), a row for each. -#}
+{% macro track_records_of_film() %}
+{%- set columns = ['films_count', 'passes_count', 'expected_passes', 'casts_count', 'cast_female_share'] -%}
         select
-            {{- history_sums('director', 'person_director', 'person.is_director') }},
-            {{- history_sums('writer', 'person_writer', 'person.is_writer') }}
+            role.kind
+            {%- for column in columns %},
+            case role.kind
+                when 'director' then record.person_director_{{ column }} else record.person_writer_{{ column }}
+            end as {{ column }}
+            {%- endfor %}
         from ({{ crew_keys('movies.crew_members') }}) as person
         {{ track_record_as_of('person', 'person_id', 'person.person_id') }}
-    ) as crew
-    cross join lateral (
-        select
-            {{- history_sums('lead_actor', 'person_lead') }}
+        cross join (values ('director'), ('writer')) as role (kind)
+        where case role.kind when 'director' then person.is_director else person.is_writer end
+        union all
+        select 'lead_actor' as kind {%- for column in columns %}, record.person_lead_{{ column }}{% endfor %}
         from ({{ lead_actor_key('movies.cast_members') }}) as person
         {{ track_record_as_of('person', 'person_id', 'person.person_id') }}
-    ) as lead_actor
     {%- for kind, entity, column in [
         ('studio', 'company', 'companies'), ('genre', 'genre', 'genres'), ('country', 'country', 'countries')
     ] %}
-    cross join lateral (
-        select
-            {{- history_sums(kind, entity) }}
+        union all
+        select '{{ kind }}' as kind {%- for column in columns %}, record.{{ entity }}_{{ column }}{% endfor %}
         from ({{ name_keys('movies.' ~ column) }}) as listed
         {{ track_record_as_of(entity, entity ~ '_name', 'listed.name') }}
-    ) as {{ kind }}
     {%- endfor %}
-),
-
-features as (
-    select
-        -- ids
-        movie_id,
-
-        -- timestamps (UTC)
-        event_timestamp,
-        created_timestamp,
-
-        -- films released strictly earlier
-        {%- for kind in history_kinds() %}
-        {{ kind }}_films::bigint as history_{{ kind }}_films_count,
-        ({{ kind }}_passes / nullif({{ kind }}_films, 0))::double precision as history_{{ kind }}_pass_share,
-        (
-            (coalesce({{ kind }}_passes, 0) - coalesce({{ kind }}_expected_passes, 0))
-            / ({{ kind }}_films + {{ average_films() }})
-        )::double precision as history_{{ kind }}_pass_lift,
-        ({{ kind }}_female_share / nullif({{ kind }}_casts, 0))::double precision as history_{{ kind }}_cast_female_share{{ ',' if not loop.last }}
-        {%- endfor %}
-    from looked_up
-)
-
-select * from features
 {% endmacro %}
+
+{#- Numeric sums: they do not depend on the order of what is summed. -#}
+{% macro history_sums() %}
+    select
+        {%- for kind in history_kinds() %}
+        {%- set of_kind = "filter (where record.kind = '" ~ kind ~ "')" %}
+        case
+            when count(*) {{ of_kind }} > 0 then coalesce(sum(record.films_count) {{ of_kind }}, 0)
+        end as {{ kind }}_films,
+        sum(record.passes_count) {{ of_kind }} as {{ kind }}_passes,
+        sum(record.expected_passes::numeric) {{ of_kind }} as {{ kind }}_expected_passes,
+        sum(record.casts_count) {{ of_kind }} as {{ kind }}_casts,
+        sum((record.cast_female_share * record.casts_count)::numeric) {{ of_kind }} as {{ kind }}_female_share{{ ',' if not loop.last }}
+        {%- endfor %}
+    from ({{ track_records_of_film() }}) as record
+{% endmacro %}
+
+{% macro history_columns() %}
+    -- films released strictly earlier
+    {%- for kind in history_kinds() %}
+    in_history.{{ kind }}_films::bigint as history_{{ kind }}_films_count,
+    (in_history.{{ kind }}_passes / nullif(in_history.{{ kind }}_films, 0))::double precision as history_{{ kind }}_pass_share,
+    (
+        (coalesce(in_history.{{ kind }}_passes, 0) - coalesce(in_history.{{ kind }}_expected_passes, 0))
+        / (in_history.{{ kind }}_films + {{ average_films() }})
+    )::double precision as history_{{ kind }}_pass_lift,
+    (in_history.{{ kind }}_female_share / nullif(in_history.{{ kind }}_casts, 0))::double precision as history_{{ kind }}_cast_female_share{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{#- Of films with `history_until`: the moment before which a film that counts was released. -#}
+{% macro movie_history_features(movies) -%}
+    {{ film_features(movies, history_columns(), history_sums(), 'in_history') }}
+{%- endmacro %}

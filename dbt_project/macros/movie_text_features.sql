@@ -39,6 +39,8 @@
     took four times as long. `offset 0` keeps the planner from asking for the same name once for each use.
 -#}
 {% macro words_of(texts) %}
+{%- set meanings = {} -%}
+{%- for gender in ['female', 'male'] %}{% for word in gendered_words(gender) %}{% do meanings.update({word: gender}) %}{% endfor %}{% endfor -%}
     select
         {%- for text in texts %}
         {%- set number = loop.index %}
@@ -68,16 +70,12 @@
             select
                 *,
                 case when female_share >= 0.8 then 'female' when female_share <= 0.2 then 'male' end as name_gender,
-                case
-                    {%- for gender in ['female', 'male'] %}
-                    when word in ('{{ gendered_words(gender) | join("', '") }}') then '{{ gender }}'
-                    {%- endfor %}
-                end as meaning
+                '{{ tojson(meanings) }}'::jsonb ->> word as meaning
             from (
                 select
                     *,
                     case
-                        when is_capitalised and word not in ('{{ names_that_are_words() | join("', '") }}')
+                        when is_capitalised and not '{{ tojson(names_that_are_words()) }}'::jsonb ? word
                             then {{ first_name_female_share('piece.word') }}
                     end as female_share
                 from (
@@ -137,64 +135,43 @@
     ) as mentions
 {%- endmacro %}
 
-{% macro movie_text_features(movies) %}
-{%- set texts = ['title', 'tagline', 'overview'] -%}
-with movies as (
-    select * from {{ movies }}
-),
+{% macro told_texts() -%} {{ return(['title', 'tagline', 'overview']) }} {%- endmacro %}
 
-counted as (
-    select
-        movies.movie_id,
-        movies.event_timestamp,
-        movies.created_timestamp,
-        movies.title,
-        movies.tagline,
-        movies.overview,
-        words.*,
-        nullif(stories.story, '') as story
-    from movies
-    cross join lateral ({{ words_of(texts) }}) as words
-    cross join lateral ({{ story('words.told', 'words.told_genders') }}) as stories
-),
+{% macro text_columns() %}
+    -- the texts themselves, for the model's own encoding
+    {%- for text in told_texts() %}
+    movies.{{ text }} as text_{{ text }},
+    {%- endfor %}
+    nullif(({{ story('in_text.told', 'in_text.told_genders') }}), '') as text_story,
 
-features as (
-    select
-        -- ids
-        movie_id,
+    -- length
+    {%- for text in told_texts() %}
+    case when movies.{{ text }} is not null then in_text.{{ text }}_words end as text_{{ text }}_words_count,
+    {%- endfor %}
 
-        -- timestamps (UTC)
-        event_timestamp,
-        created_timestamp,
+    -- first names
+    {%- for gender in ['female', 'male'] %}
+    case when movies.overview is not null then in_text.overview_{{ gender }}_names end
+        as text_overview_{{ gender }}_names_count,
+    {%- endfor %}
+    (in_text.overview_female_names - in_text.overview_male_names)::double precision
+    / nullif(in_text.overview_female_names + in_text.overview_male_names, 0) as text_overview_names_gender_balance,
 
-        -- the texts themselves, for the model's own encoding
-        title as text_title,
-        tagline as text_tagline,
-        overview as text_overview,
-        story as text_story,
+    -- gendered words
+    {%- for text in told_texts() %}
+    {%- for gender in ['female', 'male'] %}
+    case when movies.{{ text }} is not null then in_text.{{ text }}_{{ gender }} end
+        as text_{{ text }}_{{ gender }}_words_count,
+    {%- endfor %}
+    (in_text.{{ text }}_female - in_text.{{ text }}_male)::double precision
+    / nullif(in_text.{{ text }}_female + in_text.{{ text }}_male, 0) as text_{{ text }}_gender_balance,
+    {%- endfor %}
+    {%- for gender in ['female', 'male'] %}
+    100.0::double precision * in_text.overview_{{ gender }} / nullif(in_text.overview_words, 0)
+        as text_overview_{{ gender }}_words_per_100{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
 
-        -- length
-        {%- for text in texts %}
-        case when {{ text }} is not null then {{ text }}_words end as text_{{ text }}_words_count,
-        {%- endfor %}
-
-        -- first names
-        case when overview is not null then overview_female_names end as text_overview_female_names_count,
-        case when overview is not null then overview_male_names end as text_overview_male_names_count,
-        (overview_female_names - overview_male_names)::double precision
-        / nullif(overview_female_names + overview_male_names, 0) as text_overview_names_gender_balance,
-
-        -- gendered words
-        {%- for text in texts %}
-        case when {{ text }} is not null then {{ text }}_female end as text_{{ text }}_female_words_count,
-        case when {{ text }} is not null then {{ text }}_male end as text_{{ text }}_male_words_count,
-        ({{ text }}_female - {{ text }}_male)::double precision
-        / nullif({{ text }}_female + {{ text }}_male, 0) as text_{{ text }}_gender_balance,
-        {%- endfor %}
-        100.0::double precision * overview_female / nullif(overview_words, 0) as text_overview_female_words_per_100,
-        100.0::double precision * overview_male / nullif(overview_words, 0) as text_overview_male_words_per_100
-    from counted
-)
-
-select * from features
-{% endmacro %}
+{% macro movie_text_features(movies) -%}
+    {{ film_features(movies, text_columns(), words_of(told_texts()), 'in_text') }}
+{%- endmacro %}

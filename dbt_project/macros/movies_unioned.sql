@@ -1,6 +1,6 @@
 {#-
     One normalised film relation out of both sources, the ground of every release-day feature.
-    `full join`: every film, for the tables. `left join`: films with a TMDB answer, for the live views, where
+    `full join`: every film, for the tables. `left join`: films with a TMDB answer, for the live view, where
     `where movie_id = ...` must reach both primary keys. It is one text, so the two cannot drift apart.
     A TMDB answer wins field by field: what it does not know (an empty cast, no budget) does not erase what the
     rated file knows.

@@ -44,7 +44,7 @@
         with promised as (
             select *, table_name as relation from {{ promises }}
             union all
-            select *, 'live.live_' || feature_view as relation from {{ promises }}
+            select *, 'live.live_movie_features' as relation from {{ promises }}
         ),
 
         compared as (

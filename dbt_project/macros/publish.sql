@@ -124,7 +124,7 @@
         ]::text[]) as known (name)
         where to_regclass(name) is null;
         if lost is not null then
-            raise exception 'Publishing this part of the project would drop %. Run a whole dbt build.', lost;
+            raise exception 'Publishing this would drop %. Run a whole dbt build; what is no model of this project, drop first.', lost;
         end if;
     end
     $do$;

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import requests
 from feast import FeatureStore
+from psycopg.rows import dict_row
 
 from common.settings import Settings
 from feature_repo.manifest import load_feature_models
@@ -39,7 +40,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-LIVE_THEMES = ("cast", "crew", "production", "text", "genre", "history")
 FILMS_WITH_AN_ANSWER = (1, 3, 4, 5, 6)
 
 
@@ -72,11 +72,8 @@ def feature_names(store: FeatureStore) -> list[str]:
 
 
 def live_values(project: Project, movie_id: int) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for theme in LIVE_THEMES:
-        (row,) = project.rows(f"select * from live.live_movie_{theme} where movie_id = %s", [movie_id])  # noqa: S608
-        values |= row
-    return values
+    (row,) = project.rows("select * from live.live_movie_features where movie_id = %s", [movie_id])
+    return row
 
 
 def offline_values(store: FeatureStore, project: Project, movie_id: int) -> dict[str, Any]:
@@ -126,6 +123,20 @@ def test_values_are_those_that_a_person_counts(project: Project) -> None:
         "genre_is_adventure": True, "genre_is_war": False,
     }  # fmt: skip
     assert {name: values[name] for name in expected} == expected
+
+
+def test_live_film_that_got_a_later_release_day_is_not_in_its_own_history(project: Project) -> None:
+    before = live_values(project, 1)
+    with psycopg.connect(project.database_url, row_factory=dict_row) as connection:
+        connection.execute(
+            "update raw.tmdb_movies set payload = jsonb_set(payload, '{release_date}', '\"2030-01-01\"') "
+            "where tmdb_id = 1"
+        )
+        (after,) = connection.execute("select * from live.live_movie_features where movie_id = 1").fetchall()
+        connection.rollback()
+    assert (before["production_release_year"], after["production_release_year"]) == (1999, 2030)
+    history = {name: value for name, value in before.items() if name.startswith("history_")}
+    assert history.items() <= after.items()
 
 
 def test_answer_without_credits_keeps_the_cast_that_the_file_knows(project: Project) -> None:
@@ -189,7 +200,7 @@ def test_catalogue_holds_every_film_that_has_a_title(project: Project) -> None:
 
 def test_one_live_film_is_found_by_the_primary_keys_in_every_live_view(project: Project) -> None:
     views = project.rows("select table_name from information_schema.views where table_schema = 'live' order by 1")
-    assert len(views) > len(LIVE_THEMES)
+    assert [row["table_name"] for row in views] == ["int_movies_live", "live_movie_features"]
     with psycopg.connect(project.database_url) as connection:
         # as the server asks: prepared, a plan for any film; five films fit in one page, which would be read whole
         connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
@@ -294,7 +305,7 @@ def test_new_answer_is_live_at_once_and_published_by_the_next_build(database_url
         add_payload(connection, 9, FULL_PAYLOAD)
     assert live_values(project, 9)["cast_members_count"] == 4
     with psycopg.connect(database_url) as reader:  # a lookup in the middle of a build finds the view
-        reader.execute("prepare film as select cast_members_count from live.live_movie_cast where movie_id = 9")
+        reader.execute("prepare film as select cast_members_count from live.live_movie_features where movie_id = 9")
         reader.commit()
         project.run()
         assert reader.execute("execute film").fetchone() == (4,)

@@ -127,7 +127,7 @@ def taught(dataset: Dataset) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def read(project: Project, dataset: Dataset, ids: list[int]) -> dict[str, list[Row]]:
-    """The films' rows from the online store and the live views, by the code that the API uses."""
+    """The films' rows from the online store and the live view, by the code that the API uses."""
     database = Database(project.database_url)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DB_CONNECTION_STRING", project.database_url)

@@ -99,7 +99,7 @@ def content(project: Project) -> str:
 
 
 def live_cast_size(project: Project, movie_id: int) -> int:
-    (row,) = project.rows("select cast_members_count from live.live_movie_cast where movie_id = %s", [movie_id])
+    (row,) = project.rows("select cast_members_count from live.live_movie_features where movie_id = %s", [movie_id])
     return int(row["cast_members_count"])
 
 
@@ -128,7 +128,7 @@ def test_build_with_a_failing_test_publishes_nothing(project: Project) -> None:
     assert done.returncode == 1
     assert "Nothing was published, the last good tables stay" in done.stdout
     assert content(project) == before
-    assert live_cast_size(project, 11) == 4  # the live views go on
+    assert live_cast_size(project, 11) == 4  # the live view goes on
     project.run()
     assert content(project) != before
 
@@ -139,7 +139,7 @@ def test_changed_columns_are_published_with_the_views_that_read_them(project: Pr
         build_genre(project)
         (row,) = project.rows("select genre_new_count from features.ftr_movie_genre where movie_id = 1")
         assert row["genre_new_count"] == 1
-        assert project.rows("select genre_new_count from live.live_movie_genre where movie_id = 1") == [row]
+        assert project.rows("select genre_new_count from live.live_movie_features where movie_id = 1") == [row]
     build_genre(project)
     assert "genre_new_count" not in project.rows("select * from features.ftr_movie_genre where movie_id = 1")[0]
 
@@ -259,7 +259,7 @@ def new_genre_column(project: Project) -> Iterator[None]:
 
 
 def build_genre(project: Project) -> None:
-    build_part(project, "ftr_movie_genre", "live_movie_genre")
+    build_part(project, "ftr_movie_genre", "live_movie_features")
 
 
 def build_cast(project: Project) -> None:

@@ -251,7 +251,7 @@ ALLOWED = [
     ("training", "create temporary table films as select movie_id from features.lbl_movie_bechdel_rating"),
     ("training", "select count(*) from feast.feature_views"),
     ("serving", "update raw.tmdb_movies set source = source where tmdb_id = 0"),
-    ("serving", "select count(*) from live.live_movie_cast where movie_id = 900000001"),
+    ("serving", "select count(*) from live.live_movie_features where movie_id = 900000001"),
     ("serving", "select count(*) from staging.stg_tmdb__movies, staging.stg_kaggle__movies"),
     ("serving", "select count(*) from marts.dim_movies, features.lbl_movie_bechdel_rating"),
     ("serving", "select count(*) from online.published"),

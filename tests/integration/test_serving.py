@@ -179,7 +179,7 @@ def test_every_field_of_an_answer_may_be_missing_or_of_another_kind(database: Da
     assert complaints == []
 
 
-def test_what_if_is_answered_by_the_live_views_and_leaves_nothing_behind(database: Database) -> None:
+def test_what_if_is_answered_by_the_live_view_and_leaves_nothing_behind(database: Database) -> None:
     with database.rehearse() as rehearsal:
         rehearsal.fetch("update raw.tmdb_movies set payload = jsonb_set(payload, '{credits,cast,0,gender}', '2')")
         imagined = LiveFeatures(rehearsal).read([1], FEATURES)[1]  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-{{ movie_history_features(ref('int_movies_unioned')) }}
+{{ movie_history_features('(select *, event_timestamp as history_until from ' ~ ref('int_movies_unioned') ~ ')') }}

@@ -1,1 +1,0 @@
-{{ movie_after_release_features(ref('int_movies_live')) }}

@@ -1,1 +1,0 @@
-{{ movie_cast_features(ref('int_movies_live')) }}

@@ -1,1 +1,0 @@
-{{ movie_crew_features(ref('int_movies_live')) }}

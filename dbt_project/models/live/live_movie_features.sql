@@ -1,0 +1,1 @@
+{{ live_movie_features(ref('int_movies_live')) }}

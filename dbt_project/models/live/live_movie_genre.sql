@@ -1,1 +1,0 @@
-{{ movie_genre_features(ref('int_movies_live')) }}

@@ -1,1 +1,0 @@
-{{ movie_history_features(ref('int_movies_live')) }}

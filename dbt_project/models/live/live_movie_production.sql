@@ -1,1 +1,0 @@
-{{ movie_production_features(ref('int_movies_live')) }}

@@ -1,1 +1,0 @@
-{{ movie_text_features(ref('int_movies_live')) }}
