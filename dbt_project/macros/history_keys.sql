@@ -19,15 +19,20 @@
     group by credit.item ->> 'id'
 {% endmacro %}
 
-{#- The lead actor, who is billed first: (person_id), one row or none. -#}
+{#- The lead actor, who is billed first: (person_id), one row or none. Nearly always that is whose `order` is 0. -#}
 {% macro lead_actor_key(cast_members) %}
-    select ({{ cast_members }} -> billed.position ->> 'id')::bigint as person_id
+    select (lead.item ->> 'id')::bigint as person_id
     from (
-        select (min({{ billing_place('member') }}) % 1000000)::integer - 1 as position
-        from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
-        where jsonb_typeof(member.item) = 'object'
-    ) as billed
-    where {{ cast_members }} -> billed.position ->> 'id' ~ '^[0-9]{1,18}$'
+        select coalesce(
+            jsonb_path_query_first({{ cast_members }}, '$[*] ? (@.order == 0)'),
+            (
+                select {{ cast_members }} -> ((min({{ billing_place('member') }}) % 1000000)::integer - 1)
+                from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
+                where {{ is_object('member.item') }}
+            )
+        ) as item
+    ) as lead
+    where lead.item ->> 'id' ~ '^[0-9]{1,18}$'
 {% endmacro %}
 
 {#- Names of a list of the film, each once: (name). -#}

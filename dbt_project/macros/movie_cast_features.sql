@@ -80,7 +80,7 @@
             bool_and({{ is_role_only("member.item ->> 'character'") }})
                 filter (where member.item ->> 'gender' = '1' and member.item ->> 'character' != '') as is_role_only
         from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
-        where jsonb_typeof(member.item) = 'object'
+        where {{ is_object('member.item') }}
         group by coalesce(member.item ->> 'id', 'position ' || member.position)
     ) as person
     window by_billing as (order by person.place)

@@ -11,6 +11,8 @@
 
 {#- One pass over the crew of a film: first its credits by person (one person has many jobs), then the people. -#}
 {% macro crew_sums() %}
+{%- set role_of_jobs = {} -%}
+{%- for role, jobs in crew_roles().items() %}{% for job in jobs %}{% do role_of_jobs.update({job: role}) %}{% endfor %}{% endfor %}
     select
         {{ people_sums() }}
         {%- for role in crew_roles() %},
@@ -22,16 +24,16 @@
         select
             count(*) as credits_count,
             max(credit.gender) filter (where credit.gender in ('1', '2', '3')) as gender
-            {%- for role, jobs in crew_roles().items() %},
-            bool_or(credit.job in ('{{ jobs | join("', '") }}')) as is_{{ role }}
+            {%- for role in crew_roles() %},
+            bool_or(credit.role = '{{ role }}') as is_{{ role }}
             {%- endfor %}
         from (
             select
                 coalesce(member.item ->> 'id', 'position ' || member.position) as person,
                 member.item ->> 'gender' as gender,
-                member.item ->> 'job' as job
+                '{{ tojson(role_of_jobs) }}'::jsonb ->> (member.item ->> 'job') as role
             from jsonb_array_elements(movies.crew_members) with ordinality as member (item, position)
-            where jsonb_typeof(member.item) = 'object'
+            where {{ is_object('member.item') }}
             offset 0  -- so that each is taken out of the json once
         ) as credit
         group by credit.person
