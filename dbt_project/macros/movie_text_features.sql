@@ -33,7 +33,7 @@
 
     In `told`, first names and the surnames after them give way to `female_name` and `male_name`, so that what is told
     of any woman is told of all. A surname is a capitalised word that is no clear first name and follows one after
-    white space alone; words of one letter are neither told nor stand in between.
+    white space alone; words of one letter are neither told nor stand in between: their `told_place` is before all others.
 
     The pieces of a text, split where words begin, are words with what follows them: matching words and what follows
     took four times as long. `offset 0` keeps the planner from asking for the same name once for each use.
@@ -55,8 +55,8 @@
         {%- endfor %}
         {%- endif %}
         {%- endfor %}
-        array_agg(coalesce(name_gender || '_name', word) order by text_number, place) filter (where is_told) as told,
-        array_agg(coalesce(name_gender, meaning) order by text_number, place) filter (where is_told) as told_genders
+        array_agg(coalesce(name_gender || '_name', word) order by told_place) filter (where is_told) as told,
+        array_agg(coalesce(name_gender, meaning) order by told_place) filter (where is_told) as told_genders
     from (
         select
             *,
@@ -74,6 +74,7 @@
             from (
                 select
                     *,
+                    case when length(word) > 1 then text_number else 0 end * 1000000 + place as told_place,
                     case
                         when is_capitalised and not '{{ tojson(names_that_are_words()) }}'::jsonb ? word
                             then {{ first_name_female_share('piece.word') }}
@@ -84,7 +85,8 @@
                         words.place,
                         words.content,
                         lower(substring(words.content, '^\w+')) as word,
-                        words.content ~ '^[[:upper:]][[:lower:]]+\M' as is_capitalised
+                        words.content != lower(words.content) and words.content ~ '^[[:upper:]][[:lower:]]+\M'
+                            as is_capitalised
                     from (
                         values
                         {%- for text in texts %}
@@ -98,7 +100,7 @@
                 offset 0
             ) as named
         ) as meant
-        window words_before as (partition by length(word) > 1 order by text_number, place)
+        window words_before as (order by told_place)
     ) as word
 {%- endmacro %}
 
