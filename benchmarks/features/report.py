@@ -98,9 +98,9 @@ def as_markdown(results: Results) -> str:
         p50, p99 = results.live_view_ms
         lines += [
             "",
-            "## Live views",
+            "## Live view",
             "",
-            "One film with 100 cast and 200 crew entries, all views in one query, history features from the track",
+            "One film with 100 cast and 200 crew entries, the features of all families, history from the track",
             f"records of its people: p50 {p50:.2f} ms, p99 {p99:.2f} ms.",
         ]
     return "\n".join(lines) + "\n"

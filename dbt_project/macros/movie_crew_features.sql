@@ -1,4 +1,4 @@
-{#- Which TMDB jobs make a role. Writers are who wrote this script; the author of the novel behind it is not. -#}
+{#- Which TMDB jobs make a role, each job one. Writers are who wrote this script; the author of the novel behind it is not. -#}
 {% macro crew_roles() -%}
     {{ return({
         'director': ['Director', 'Co-Director'],

@@ -213,6 +213,19 @@ def test_one_live_film_is_found_by_the_primary_keys_in_every_live_view(project: 
             assert "Seq Scan" not in plan, view
 
 
+def test_live_view_computes_only_the_families_that_are_selected(project: Project) -> None:
+    def plan_of(columns: str) -> str:
+        query = f"explain select {columns} from live.live_movie_features where movie_id = 1"  # noqa: S608  # constants
+        return "\n".join(row["QUERY PLAN"] for row in project.rows(query))
+
+    history, words = "ftr_person_track_record", "regexp_split_to_table"
+    everything, cast = plan_of("*"), plan_of("cast_members_count, production_runtime_minutes, genre_is_war")
+    assert history in everything
+    assert words in everything
+    assert history not in cast
+    assert words not in cast
+
+
 @pytest.fixture
 def feast_console(project: Project) -> Iterator[str]:
     """`make feast-ui` on a port of its own; its address once it answers."""
