@@ -8,11 +8,10 @@
     case jsonb_typeof({{ value }}) when 'object' then true end
 {%- endmacro %}
 
-{#- The names in a json array, of texts or of objects with a `name`, as a json array of texts; null when there are none. -#}
+{#- The names in a json array, of objects with a `name` or of texts, as a json array of texts; null when there are none. -#}
 {% macro json_names(column) -%}
-    (
-        select jsonb_agg(coalesce(element.item ->> 'name', element.item #>> '{}') order by element.position)
-        from jsonb_array_elements({{ known_array(column) }}) with ordinality as element (item, position)
-        where coalesce(element.item ->> 'name', element.item #>> '{}') != ''
+    coalesce(
+        nullif(jsonb_path_query_array({{ known_array(column) }}, '$[*].name ? (@.type() == "string" && @ != "")'), '[]'),
+        nullif(jsonb_path_query_array({{ known_array(column) }}, '$[*] ? (@.type() == "string" && @ != "")'), '[]')
     )
 {%- endmacro %}
