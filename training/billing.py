@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from common.database import connect
+from common.errors import FeatureStoreError
 from common.scoring import Scorer
 
 Floats = NDArray[np.float64]
@@ -156,6 +157,8 @@ def score_live(connection: psycopg.Connection, scorer: Scorer, movie_ids: Sequen
         [list(scorer.feature_names)],
     )
     columns = [column for (column,) in live]
+    if not columns:
+        raise FeatureStoreError("live.live_movie_features has none of the model's features. Build it: make up.")
     values: dict[int, dict[str, object]] = {movie_id: dict.fromkeys(scorer.feature_names) for movie_id in movie_ids}
     query = sql.SQL("select {} from live.live_movie_features where movie_id = any(%s)").format(
         sql.SQL(", ").join(map(sql.Identifier, ("movie_id", *columns)))

@@ -24,7 +24,7 @@
     select (lead.item ->> 'id')::bigint as person_id
     from (
         select coalesce(
-            jsonb_path_query_first({{ cast_members }}, '$[*] ? (@.order == 0)'),
+            jsonb_path_query_first({{ cast_members }}, 'strict $[*] ? (@.type() == "object" && (@.order == 0 || @.order == "0"))'),
             (
                 select {{ cast_members }} -> ((min({{ billing_place('member') }}) % 1000000)::integer - 1)
                 from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)

@@ -3,7 +3,7 @@
     case when jsonb_typeof({{ column }}) = 'array' then nullif({{ column }}, '[]'::jsonb) end
 {%- endmacro %}
 
-{#- Not `=`: of that PostgreSQL expects one row in a hundred, and sorts where it had better hash. -#}
+{#- Whether a json value is an object. Not by `=`: of that PostgreSQL expects one row in a hundred, and sorts where it had better hash. -#}
 {% macro is_object(value) -%}
     case jsonb_typeof({{ value }}) when 'object' then true end
 {%- endmacro %}

@@ -19,11 +19,12 @@
 
 {#-
     The features of all families in one view: docs/decisions/0016-one-live-view.md. Sums are joined by `left join`, though
-    each has its row: PostgreSQL leaves out those of a family that nobody selects.
+    each has its row: PostgreSQL leaves out those of a family that nobody selects. `landed` is there for the key: a
+    condition on it does not pass `offset 0`.
 -#}
 {% macro live_movie_features(movies) %}
 {%- set sums = {
-    'in_cast': cast_sums(), 'in_crew': crew_sums(), 'in_text': words_of(told_texts()), 'in_history': history_sums()
+    'in_cast': cast_sums(), 'in_crew': crew_sums(), 'in_text': text_sums(), 'in_history': history_sums()
 } -%}
 select
     -- ids

@@ -12,7 +12,7 @@
     movies.popularity as after_release_popularity
 {%- endmacro %}
 
-{#- Dated by that reading and not by the release. -#}
+{#- Dated by our reading of the figures and not by the release. -#}
 {% macro movie_after_release_features(movies) %}
 select
     -- ids

@@ -54,34 +54,51 @@
 {%- endmacro %}
 
 {#-
-    The people of a cast in billing order: (billing_rank, credits_count, gender, expected_female, is_role_only).
+    The people of a cast in billing order:
+    (billing_rank, women_so_far, credits_count, gender, expected_female, is_role_only).
     Each person once, by their first billing; `order` has gaps and ties, so the rank is counted anew.
     gender: TMDB's number, 1 a woman, 2 a man, 3 non-binary; null where it is not set.
     expected_female: 1 or 0 where the gender is known, else how often people of that first name are women.
-    is_role_only: whether a woman has no part with a name; null for others, and where no part is told.
+    is_role_only: whether a woman's part has no name; null for others, and where no part is told.
+
+    The first credit of a person is one number, so that the least of them is it: its place, then a digit for its gender
+    and one for its part (0 none, 1 with a name, 2 without). Sorting the credits of each person takes twice as long.
 -#}
 {% macro cast_people(cast_members) %}
     select
         row_number() over by_billing as billing_rank,
-        count(*) filter (where person.gender = '1') over by_billing as women_so_far,
+        count(*) filter (where person.gender = 1) over by_billing as women_so_far,
         person.credits_count,
         person.gender,
         case
-            when person.gender is not null then (person.gender = '1')::integer::double precision
+            when person.gender is not null then (person.gender = 1)::integer::double precision
             else {{ first_name_female_share('person.first_name') }}
         end as expected_female,
-        person.is_role_only
+        case person.part when 1 then false when 2 then true end as is_role_only
     from (
         select
-            min({{ billing_place('member') }}) as place,
-            count(*) as credits_count,
-            max(member.item ->> 'gender') filter (where member.item ->> 'gender' in ('1', '2', '3')) as gender,
-            {{ first_name("min(member.item ->> 'name')") }} as first_name,
-            bool_and({{ is_role_only("member.item ->> 'character'") }})
-                filter (where member.item ->> 'gender' = '1' and member.item ->> 'character' != '') as is_role_only
-        from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
-        where {{ is_object('member.item') }}
-        group by coalesce(member.item ->> 'id', 'position ' || member.position)
+            people.first_credit / 100 as place,
+            nullif(people.first_credit / 10 % 10, 0) as gender,
+            people.first_credit % 10 as part,
+            people.credits_count,
+            people.first_name
+        from (
+            select
+                min(
+                    ({{ billing_place('member') }}) * 100
+                    + case member.item ->> 'gender' when '1' then 10 when '2' then 20 when '3' then 30 else 0 end
+                    + case
+                        when member.item ->> 'gender' = '1' and member.item ->> 'character' != ''
+                            then 1 + {{ is_role_only("member.item ->> 'character'") }}::integer
+                        else 0
+                    end
+                ) as first_credit,
+                count(*) as credits_count,
+                {{ first_name("min(member.item ->> 'name')") }} as first_name
+            from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
+            where {{ is_object('member.item') }}
+            group by coalesce(member.item ->> 'id', 'position ' || member.position)
+        ) as people
     ) as person
     window by_billing as (order by person.place)
 {% endmacro %}
@@ -100,13 +117,13 @@
         sum({{ likely_female }}) filter (where person.billing_rank <= 8) as top8_expected_women,
         sum({{ likely_female }} / person.billing_rank) as expected_weight,
         sum(({{ likely_female }} / person.billing_rank) ^ 2) as expected_squares,
-        bool_or(person.gender = '1') filter (where person.billing_rank = 1) as top1_is_woman,
+        bool_or(person.gender = 1) filter (where person.billing_rank = 1) as top1_is_woman,
         {%- for top in cast_tops() %}
         count(person.gender) filter (where person.billing_rank <= {{ top }}) as top{{ top }}_known,
-        count(*) filter (where person.billing_rank <= {{ top }} and person.gender = '1') as top{{ top }}_women,
+        count(*) filter (where person.billing_rank <= {{ top }} and person.gender = 1) as top{{ top }}_women,
         {%- endfor %}
         sum(1.0::double precision / person.billing_rank) filter (where person.gender is not null) as known_weight,
-        sum(1.0::double precision / person.billing_rank) filter (where person.gender = '1') as women_weight,
+        sum(1.0::double precision / person.billing_rank) filter (where person.gender = 1) as women_weight,
         {%- for number in [1, 2, 3] %}
         min(person.billing_rank) filter (where person.women_so_far = {{ number }}) as woman{{ number }}_rank,
         {%- endfor %}

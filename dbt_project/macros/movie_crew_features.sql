@@ -18,12 +18,12 @@
         {%- for role in crew_roles() %},
         nullif(count(*) filter (where person.is_{{ role }}), 0) as {{ role }}s,
         count(person.gender) filter (where person.is_{{ role }}) as {{ role }}s_known,
-        count(*) filter (where person.is_{{ role }} and person.gender = '1') as {{ role }}s_women
+        count(*) filter (where person.is_{{ role }} and person.gender = 1) as {{ role }}s_women
         {%- endfor %}
     from (
         select
             count(*) as credits_count,
-            max(credit.gender) filter (where credit.gender in ('1', '2', '3')) as gender
+            max(case credit.gender when '1' then 1 when '2' then 2 when '3' then 3 end) as gender
             {%- for role in crew_roles() %},
             bool_or(credit.role = '{{ role }}') as is_{{ role }}
             {%- endfor %}

@@ -139,6 +139,8 @@
 
 {% macro told_texts() -%} {{ return(['title', 'tagline', 'overview']) }} {%- endmacro %}
 
+{% macro text_sums() %}{{ words_of(told_texts()) }}{% endmacro %}
+
 {% macro text_columns() %}
     -- the texts themselves, for the model's own encoding
     {%- for text in told_texts() %}
@@ -175,5 +177,5 @@
 {%- endmacro %}
 
 {% macro movie_text_features(movies) -%}
-    {{ film_features(movies, text_columns(), words_of(told_texts()), 'in_text') }}
+    {{ film_features(movies, text_columns(), text_sums(), 'in_text') }}
 {%- endmacro %}

@@ -2,9 +2,9 @@
 {% macro people_sums() -%}
         nullif(count(*), 0) as members,
         count(person.gender) as known,
-        count(*) filter (where person.gender = '1') as women,
+        count(*) filter (where person.gender = 1) as women,
         sum(person.credits_count) as credits,
-        sum(person.credits_count) filter (where person.gender = '1') as female_credits
+        sum(person.credits_count) filter (where person.gender = 1) as female_credits
 {%- endmacro %}
 
 {#- Women among all credits, those of unknown gender too; without a list the figure that the source has published. -#}

@@ -31,8 +31,8 @@
 {%- endmacro %}
 
 {#-
-    Columns that services read, that are published with the promised type, in the feature table or in the live view
-    beside it, and that this build takes away; built_type is null where the column is gone.
+    Columns that services read, that are published with the promised type, in the feature table or in the live view,
+    and that this build takes away; built_type is null where the column is gone.
 -#}
 {% macro lost_columns(built) -%}
     {%- set promises = api.Relation.create(database=target.database, schema='online', identifier='service_columns') -%}

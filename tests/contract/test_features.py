@@ -1,4 +1,4 @@
-"""The seams of a feature: dbt's contract, tables, live views, Feast's registry, online rows and signature agree."""
+"""The seams of a feature: dbt's contract, tables, live view, Feast's registry, online rows and signature agree."""
 
 import re
 import string
@@ -68,6 +68,11 @@ def test_live_view_has_the_columns_and_types_of_the_table_and_of_its_contract(pr
     assert actual_columns(project, "features", f"ftr_movie_{theme}") == contract
     live = actual_columns(project, "live", "live_movie_features")
     assert {name: live.get(name) for name in contract} == contract
+
+
+def test_live_view_has_no_column_that_is_in_no_contract(project: Project) -> None:
+    contracts = [columns_of(project.manifest, f"ftr_movie_{theme}") for theme in LIVE_THEMES]
+    assert set(actual_columns(project, "live", "live_movie_features")) == set().union(*contracts)
 
 
 def test_every_view_on_films_that_a_model_may_use_is_in_the_live_view(models: tuple[FeatureModel, ...]) -> None:
