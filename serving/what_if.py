@@ -1,7 +1,7 @@
 """What if the cast were other people? The film with other genders takes the road of every live film.
 
 Nothing is recomputed here: the changed cast is written into the landing table, dbt's live view gives its features
-by the SQL that they always use, and the transaction is rolled back (docs/decisions/0060-what-if.md).
+by the SQL that all films take, and the transaction is rolled back (docs/decisions/0060-what-if.md).
 """
 
 from collections.abc import Mapping, Sequence
