@@ -8,6 +8,13 @@
     case jsonb_typeof({{ value }}) when 'object' then true end
 {%- endmacro %}
 
+{#- From `{group: [text, ...]}`, each text in one group: a json constant in which `->> text` finds the group. -#}
+{% macro groups_by_text(groups) -%}
+    {%- set group_of = {} -%}
+    {%- for group, texts in groups.items() %}{% for text in texts %}{% do group_of.update({text: group}) %}{% endfor %}{% endfor -%}
+    '{{ tojson(group_of) }}'::jsonb
+{%- endmacro %}
+
 {#- The names in a json array, of objects with a `name` or of texts, as a json array of texts; null when there are none. -#}
 {% macro json_names(column) -%}
     coalesce(

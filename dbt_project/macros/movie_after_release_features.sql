@@ -13,15 +13,6 @@
 {%- endmacro %}
 
 {#- Dated by our reading of the figures and not by the release. -#}
-{% macro movie_after_release_features(movies) %}
-select
-    -- ids
-    movies.movie_id,
-
-    -- timestamps (UTC)
-    movies.written_at as event_timestamp,
-    movies.written_at as created_timestamp,
-
-    {{- after_release_columns() }}
-from {{ movies }} as movies
-{% endmacro %}
+{% macro movie_after_release_features(movies) -%}
+    {{ film_features(movies, after_release_columns(), clocks=('written_at', 'written_at')) }}
+{%- endmacro %}

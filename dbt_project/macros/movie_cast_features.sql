@@ -15,8 +15,8 @@
 
 {#-
     A character that is a role and no name: "Nurse", "Girl #2", "Town hall clerk (uncredited)", "Tim's mother",
-    "Woman on bench", but not "Nurse Ratched" or "Mother Superior". An expression says where the words stand, but only
-    of characters that hold one of them, a number or a bracket: it takes ten times as long as looking that up.
+    "Woman on bench", but not "Nurse Ratched" or "Mother Superior". Expressions say where words and numbers stand, but
+    only in characters that hold one of these words, a `#` or a last digit: they take ten times as long as looking for it.
 -#}
 {% macro is_role_only(character) -%}
 {%- set last_words = {} -%}

@@ -11,8 +11,6 @@
 
 {#- One pass over the crew of a film: first its credits by person (one person has many jobs), then the people. -#}
 {% macro crew_sums() %}
-{%- set role_of_jobs = {} -%}
-{%- for role, jobs in crew_roles().items() %}{% for job in jobs %}{% do role_of_jobs.update({job: role}) %}{% endfor %}{% endfor %}
     select
         {{ people_sums() }}
         {%- for role in crew_roles() %},
@@ -31,7 +29,7 @@
             select
                 coalesce(member.item ->> 'id', 'position ' || member.position) as person,
                 member.item ->> 'gender' as gender,
-                '{{ tojson(role_of_jobs) }}'::jsonb ->> (member.item ->> 'job') as role
+                {{ groups_by_text(crew_roles()) }} ->> (member.item ->> 'job') as role
             from jsonb_array_elements(movies.crew_members) with ordinality as member (item, position)
             where {{ is_object('member.item') }}
             offset 0  -- so that each is taken out of the json once

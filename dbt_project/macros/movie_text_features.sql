@@ -39,8 +39,7 @@
     took four times as long. `offset 0` keeps the planner from asking for the same name once for each use.
 -#}
 {% macro words_of(texts) %}
-{%- set meanings = {} -%}
-{%- for gender in ['female', 'male'] %}{% for word in gendered_words(gender) %}{% do meanings.update({word: gender}) %}{% endfor %}{% endfor -%}
+{%- set meanings = {'female': gendered_words('female'), 'male': gendered_words('male')} -%}
     select
         {%- for text in texts %}
         {%- set number = loop.index %}
@@ -70,7 +69,7 @@
             select
                 *,
                 case when female_share >= 0.8 then 'female' when female_share <= 0.2 then 'male' end as name_gender,
-                '{{ tojson(meanings) }}'::jsonb ->> word as meaning
+                {{ groups_by_text(meanings) }} ->> word as meaning
             from (
                 select
                     *,
