@@ -1,6 +1,5 @@
 """Features of catalogue films, from Feast's online store by the service that the model names."""
 
-import contextlib
 import logging
 import threading
 import time
@@ -25,8 +24,7 @@ class OnlineFeatures:
 
     def __init__(self, repository: Path) -> None:
         self._repository = repository
-        self._store: Any = None
-        self._services: dict[str, Any] = {}
+        self._opened: _OpenedStore | None = None
         self._lock = threading.Lock()
         self._readers = ThreadPoolExecutor(THREADS, "feast")
         self._silent_until = 0.0
@@ -34,11 +32,17 @@ class OnlineFeatures:
     def warm_up(self, service: str) -> None:
         """Import Feast, read the service and ask the store once before a request does; it will tell what failed.
 
-        The service is read anew: it may have got the features that a new champion needs.
+        The service is read anew, since it may have got the features that a new champion needs; until the new store
+        has answered, requests keep the one that they have.
         """
-        self.forget()
-        with contextlib.suppress(FeatureStoreError):
-            self._read([0], service)
+        try:
+            opened = _open_store(self._repository)
+            opened.ask([0], service)
+        except Exception as error:  # noqa: BLE001 - as in `_read()`
+            _translated(error)
+            self.forget()
+        else:
+            self._opened = opened
 
     def read(self, tmdb_ids: Sequence[int], service: str) -> dict[int, FeatureRow]:
         """Feature values by film; a film that was never materialized is absent, a value may be None.
@@ -57,11 +61,8 @@ class OnlineFeatures:
             raise FeatureStoreError(SILENT) from error
 
     def _read(self, tmdb_ids: Sequence[int], service: str) -> dict[int, FeatureRow]:
-        rows = [{"movie_id": tmdb_id} for tmdb_id in tmdb_ids]
         try:
-            answer = self._open().get_online_features(features=self._service(service), entity_rows=rows).to_dict()
-        except FeatureStoreError:
-            raise
+            answer = self._open().ask(tmdb_ids, service)
         except Exception as error:  # Feast passes on whatever its stores and registry raise
             self.forget()
             raise _translated(error) from error
@@ -74,33 +75,42 @@ class OnlineFeatures:
 
     def forget(self) -> None:
         """Open the store and read the services anew at the next question."""
-        with self._lock:
-            self._services.clear()
-            self._store = None
+        self._opened = None
 
-    def _open(self) -> Any:
+    def _open(self) -> "_OpenedStore":
         with self._lock:
-            if self._store is None:
-                self._store = _open_store(self._repository)
-            return self._store
+            opened = self._opened = self._opened or _open_store(self._repository)
+            return opened
+
+
+class _OpenedStore:
+    """A feature store and the services that it has been asked for, each read from the registry once."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self._services: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, tmdb_ids: Sequence[int], service: str) -> dict[str, list[Any]]:
+        """The films' values by column, `movie_id` among them; raises whatever Feast raises."""
+        rows = [{"movie_id": tmdb_id} for tmdb_id in tmdb_ids]
+        answer = self.store.get_online_features(features=self._service(service), entity_rows=rows)
+        values: dict[str, list[Any]] = answer.to_dict()
+        return values
 
     def _service(self, name: str) -> Any:
-        service = self._services.get(name)
-        if service is None:
-            try:
-                service = self._services[name] = self._open().get_feature_service(name)
-            except Exception as error:  # as above
-                self.forget()
-                raise _translated(error) from error
-        return service
+        with self._lock:  # reading one takes many questions to the registry
+            if name not in self._services:
+                self._services[name] = self.store.get_feature_service(name)
+            return self._services[name]
 
 
-def _open_store(repository: Path) -> Any:
+def _open_store(repository: Path) -> _OpenedStore:
     if not (repository / "feature_store.yaml").exists():
         raise FeatureStoreError(f"{repository / 'feature_store.yaml'} is missing. Start the server in the checkout.")
     from feast import FeatureStore  # imported late: it takes 2 to 5 seconds
 
-    return FeatureStore(repo_path=str(repository))
+    return _OpenedStore(FeatureStore(repo_path=str(repository)))
 
 
 def _translated(error: Exception) -> FeatureStoreError:

@@ -9,8 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -175,6 +178,62 @@ class RunningServer:
         children = psutil.Process(self.process.pid).children(recursive=True)
         living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
         return {child.pid for child in living if "spawn_main" in " ".join(child.cmdline())}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client was told of a film.
+
+    Attributes:
+        at: seconds of the monotonic clock, the same in all processes.
+    """
+
+    at: float
+    film: int
+    version: str
+    probability: float
+
+
+def wait_for(start: Barrier) -> None:
+    """Until all the processes have started, which takes seconds."""
+    start.wait(60)
+
+
+def ask_until_all_hear(server_url: str, films: list[int], version: str, clients: int, seconds: float) -> list[Answer]:
+    """Ask with many clients until a model version has given two answers to each in a row, at most for `seconds`.
+
+    Meant for a process of its own: in that of the test the clients would slow the server's wires and registry.
+    """
+    deadline = time.monotonic() + seconds
+    answers: list[Answer] = []
+
+    def is_heard() -> bool:
+        return [answer.version for answer in answers[-2 * clients :]].count(version) == 2 * clients
+
+    def client(number: int) -> None:
+        with requests.Session() as session:
+            while time.monotonic() < deadline and not is_heard():
+                answers.extend(_ask_films(session, server_url, films, number := number + 1))
+
+    with ThreadPoolExecutor(clients) as pool:
+        for run in [pool.submit(client, 25 * number) for number in range(clients)]:
+            run.result()
+    return answers
+
+
+def _ask_films(session: requests.Session, server_url: str, films: list[int], number: int) -> list[Answer]:
+    """One film, or each third time a batch of which every film has the same model."""
+    few = [{"tmdb_id": films[(number + place) % len(films)]} for place in range(3)]
+    question = {"movies": few} if number % 3 == 0 else few[0]
+    response = session.post(f"{server_url}/api/v1/predictions", json=question, timeout=30)
+    assert response.status_code == 200, response.text
+    predictions = response.json().get("predictions") or [response.json()]
+    assert len({one["model"]["version"] for one in predictions}) == 1
+    at = time.monotonic()
+    return [
+        Answer(at, one["movie"]["tmdb_id"], one["model"]["version"], one["prediction"]["probability"])
+        for one in predictions
+    ]
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def read(project: Project, dataset: Dataset, ids: list[int]) -> dict[str, list[R
         patch.setenv("DB_CONNECTION_STRING", project.database_url)
         reader = OnlineFeatures(ROOT / "feature_repo")
         online = reader.read(ids, SERVICE)
-        close_store(reader._open())
+        close_store(reader._open().store)
     live = LiveFeatures(database).read(ids, tuple(dataset.features))
     database.close()
     return {"online": [online[movie_id] for movie_id in ids], "live": [live[movie_id] for movie_id in ids]}

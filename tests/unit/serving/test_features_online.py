@@ -8,7 +8,14 @@ import pytest
 
 from common.errors import FeatureStoreError
 from serving import features_online
-from serving.features_online import OnlineFeatures
+from serving.features_online import OnlineFeatures, _OpenedStore
+
+
+class OnlineAnswer(dict[str, list[float]]):
+    """What Feast's store answers with."""
+
+    def to_dict(self) -> dict[str, list[float]]:
+        return self
 
 
 def test_silent_store_is_given_up_and_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +31,7 @@ def test_silent_store_is_given_up_and_left_alone_for_a_while(monkeypatch: pytest
             answered.wait(10)
             raise ConnectionError
 
-    monkeypatch.setattr(features_online, "_open_store", lambda _: Store())
+    monkeypatch.setattr(features_online, "_open_store", lambda _: _OpenedStore(Store()))
     online = OnlineFeatures(Path())
 
     started = time.monotonic()
@@ -40,10 +47,6 @@ def test_silent_store_is_given_up_and_left_alone_for_a_while(monkeypatch: pytest
 def test_champion_finds_the_features_that_its_service_has_got_since(monkeypatch: pytest.MonkeyPatch) -> None:
     registered = ["women"]
 
-    class OnlineAnswer(dict[str, list[float]]):
-        def to_dict(self) -> dict[str, list[float]]:
-            return self
-
     class Store:
         def get_feature_service(self, _: str) -> tuple[str, ...]:
             return tuple(registered)
@@ -52,7 +55,7 @@ def test_champion_finds_the_features_that_its_service_has_got_since(monkeypatch:
             ids = [row["movie_id"] for row in entity_rows]
             return OnlineAnswer({"movie_id": ids, **{name: [1.0] * len(ids) for name in features}})
 
-    monkeypatch.setattr(features_online, "_open_store", lambda _: Store())
+    monkeypatch.setattr(features_online, "_open_store", lambda _: _OpenedStore(Store()))
     online = OnlineFeatures(Path())
     online.warm_up("movie_bechdel_v1")
     assert set(online.read([1], "movie_bechdel_v1")[1]) == {"women"}
@@ -61,3 +64,57 @@ def test_champion_finds_the_features_that_its_service_has_got_since(monkeypatch:
     online.warm_up("movie_bechdel_v1")  # as a new champion does
 
     assert set(online.read([1], "movie_bechdel_v1")[1]) == {"women", "pairs"}
+
+
+def test_requests_keep_their_store_until_the_new_one_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, opened = threading.Event(), threading.Event()
+
+    class Store:
+        def __init__(self, value: float) -> None:
+            self._value = value
+
+        def get_feature_service(self, name: str) -> str:
+            return name
+
+        def get_online_features(self, entity_rows: list[dict[str, int]], **_: object) -> OnlineAnswer:
+            if self._value == 2.0:
+                opening.set()
+                opened.wait(10)
+            return OnlineAnswer({"movie_id": [row["movie_id"] for row in entity_rows], "women": [self._value]})
+
+    stores = iter([Store(1.0), Store(2.0)])
+    monkeypatch.setattr(features_online, "_open_store", lambda _: _OpenedStore(next(stores)))
+    online = OnlineFeatures(Path())
+    online.warm_up("movie_bechdel_v1")
+
+    swap = threading.Thread(target=online.warm_up, args=["movie_bechdel_v1"])
+    swap.start()
+    assert opening.wait(10)
+    assert online.read([1], "movie_bechdel_v1")[1] == {"women": 1.0}
+    opened.set()
+    swap.join(10)
+
+    assert online.read([1], "movie_bechdel_v1")[1] == {"women": 2.0}
+
+
+def test_store_that_fails_while_a_champion_warms_up_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away:
+        def get_feature_service(self, _: str) -> str:
+            raise ConnectionError
+
+    class Back:
+        def get_feature_service(self, name: str) -> str:
+            return name
+
+        def get_online_features(self, entity_rows: list[dict[str, int]], **_: object) -> OnlineAnswer:
+            return OnlineAnswer({"movie_id": [row["movie_id"] for row in entity_rows], "women": [1.0]})
+
+    stores = iter([Back(), Away(), Back()])
+    monkeypatch.setattr(features_online, "_open_store", lambda _: _OpenedStore(next(stores)))
+    online = OnlineFeatures(Path())
+
+    for _ in range(2):
+        online.warm_up("movie_bechdel_v1")
+
+    assert online.read([1], "movie_bechdel_v1")[1] == {"women": 1.0}
+    assert next(stores, None) is None
