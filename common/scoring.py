@@ -19,6 +19,7 @@ from lightgbm.basic import LightGBMError
 from numpy.typing import NDArray
 
 from common.errors import ModelNotReadyError
+from common.shap_tables import ShapTables
 from common.text_encoding import TextEncoder
 
 Floats = NDArray[np.float64]
@@ -121,10 +122,11 @@ class Scorer:
         """Share of each feature in the calibrated log-odds of rating 3, shape (n_rows, n_features + 1).
 
         The last column is the base, the same for every film; a row's sum is the log-odds of P(rating 3). Columns
-        of one text are summed under its feature. Values are LightGBM's own SHAP values (`pred_contrib`).
+        of one text are summed under its feature. Values are SHAP values, those of LightGBM's `pred_contrib`.
         """
-        calibration = self.calibrations[-1]
-        by_column = _predict(self.boosters[-1], matrix, pred_contrib=True) * calibration.slope
+        calibration, tables = self.calibrations[-1], self._shap_tables
+        shap_values = tables.of_rows(matrix) if tables else _predict(self.boosters[-1], matrix, pred_contrib=True)
+        by_column = shap_values * calibration.slope
         summed = np.add.reduceat(by_column, [*self._starts, by_column.shape[1] - 1], axis=1)
         summed[:, -1] += calibration.intercept
         return summed
@@ -139,6 +141,11 @@ class Scorer:
     def column_of(self, feature: str) -> int:
         """Where a number or category stands in the matrix of `encode()`; of a text, its first column."""
         return self._starts[self.feature_names.index(feature)]
+
+    @cached_property
+    def _shap_tables(self) -> ShapTables | None:
+        """None when the trees are too large for tables."""
+        return ShapTables.of(self.boosters[-1])
 
     @cached_property
     def _starts(self) -> tuple[int, ...]:

@@ -1,0 +1,118 @@
+"""Values looked up are LightGBM's own, for every row that can come."""
+
+import lightgbm
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from common.shap_tables import MAX_DECISIONS, ShapTables
+
+Floats = NDArray[np.float64]
+
+KNOWN, OFTEN_UNKNOWN, CATEGORY, NEVER_UNKNOWN_CATEGORY = range(4)
+N_ROWS = 600
+
+
+def rows(seed: int, n_rows: int = N_ROWS) -> Floats:
+    """Numbers and categories, with nan where training may have some."""
+    random = np.random.default_rng(seed)
+    matrix = random.normal(size=(n_rows, 4))
+    matrix[random.random(n_rows) < 0.3, OFTEN_UNKNOWN] = np.nan
+    matrix[:, CATEGORY] = random.integers(0, 40, n_rows)
+    matrix[random.random(n_rows) < 0.1, CATEGORY] = np.nan
+    matrix[:, NEVER_UNKNOWN_CATEGORY] = random.integers(0, 5, n_rows)
+    return matrix
+
+
+def rows_unlike_those_of_training() -> Floats:
+    """Unknown where training knew, codes that no film had, values at both ends and at zero."""
+    matrix = rows(99)
+    for column in range(4):
+        matrix[column::17, column] = np.nan
+    matrix[::11, CATEGORY], matrix[1::11, CATEGORY], matrix[2::11, CATEGORY] = -1.0, 1e6, 41.0
+    matrix[::13, NEVER_UNKNOWN_CATEGORY] = 7.0
+    matrix[::19, KNOWN], matrix[1::19, KNOWN], matrix[2::19, KNOWN] = np.inf, -np.inf, 0.0
+    return matrix
+
+
+def grow(**settings: object) -> lightgbm.Booster:
+    matrix = rows(3)
+    score = matrix[:, KNOWN] + np.nan_to_num(matrix[:, OFTEN_UNKNOWN], nan=-1.0) + np.sin(matrix[:, CATEGORY])
+    passes = score + 0.3 * matrix[:, NEVER_UNKNOWN_CATEGORY] > 0.8
+    small = {"num_leaves": 8, "min_data_in_leaf": 5, "min_data_per_group": 5}
+    parameters = {"objective": "binary", "verbose": -1, **small, **settings}
+    data = lightgbm.Dataset(
+        matrix, passes.astype(float), categorical_feature=[CATEGORY, NEVER_UNKNOWN_CATEGORY], params=parameters
+    )
+    return lightgbm.train(parameters, data, num_boost_round=40)
+
+
+def tables_of(booster: lightgbm.Booster) -> ShapTables:
+    tables = ShapTables.of(booster)
+    assert tables is not None
+    return tables
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"num_leaves": MAX_DECISIONS + 1},
+        {"num_leaves": 2},
+        {"extra_trees": True, "seed": 5},
+        {"use_missing": False},
+        {"boost_from_average": False, "max_depth": 2},
+    ],
+    ids=str,
+)
+def test_values_are_those_of_lightgbm(settings: dict[str, object]) -> None:
+    booster = grow(**settings)
+
+    for matrix in (rows(3), rows_unlike_those_of_training()):
+        expected = booster.predict(matrix, pred_contrib=True)
+        assert np.ptp(expected, axis=0)[:2].min() > 0.01
+        np.testing.assert_allclose(tables_of(booster).of_rows(matrix), expected, rtol=0, atol=1e-12)
+
+
+def test_value_at_a_threshold_goes_where_lightgbm_sends_it() -> None:
+    booster = grow()
+    tables, matrix = tables_of(booster), rows(11)
+    for column in (KNOWN, OFTEN_UNKNOWN):
+        thresholds = tables.thresholds[(tables.columns == column) & np.isfinite(tables.thresholds)]
+        matrix[:, column] = np.resize(thresholds, N_ROWS)
+
+    np.testing.assert_allclose(tables.of_rows(matrix), booster.predict(matrix, pred_contrib=True), rtol=0, atol=1e-12)
+
+
+def test_trees_decide_by_category_and_by_unknown() -> None:
+    """Else the test above would prove nothing about them."""
+    tables = tables_of(grow())
+
+    assert len(tables.categorical) > 10
+    assert tables.unknown_goes_left.any()
+    assert not tables.unknown_goes_left[np.isfinite(tables.thresholds)].all()
+
+
+def test_row_has_the_same_bits_alone_as_among_many() -> None:
+    tables, matrix = tables_of(grow()), rows(7, 1200)
+    together = tables.of_rows(matrix)
+
+    for row in (0, 499, 500, 1199):
+        np.testing.assert_array_equal(tables.of_rows(matrix[[row]])[0], together[row])
+
+
+def test_no_row_has_no_values() -> None:
+    assert tables_of(grow()).of_rows(np.empty((0, 4))).shape == (0, 5)
+
+
+def test_booster_that_learned_nothing_has_its_base_alone() -> None:
+    booster = grow(min_data_in_leaf=N_ROWS)
+    values = tables_of(booster).of_rows(rows(3))
+
+    np.testing.assert_allclose(values, booster.predict(rows(3), pred_contrib=True), atol=1e-12)
+    assert np.count_nonzero(values[:, :-1]) == 0
+
+
+@pytest.mark.parametrize("settings", [{"num_leaves": MAX_DECISIONS + 2}, {"zero_as_missing": True}], ids=str)
+def test_trees_that_do_not_fit_have_no_tables(settings: dict[str, object]) -> None:
+    assert ShapTables.of(grow(**settings)) is None
