@@ -5,7 +5,6 @@ batch of thousands, offline as online, and so that the files behind it hold no p
 """
 
 import itertools
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ _WORD = re.compile(r"\w\w+")
 def split_terms(text: str) -> list[str]:
     """List the words of two or more characters in lower case, then every pair of neighbours: "old man" is a term."""
     words = _WORD.findall(text.lower())
-    return words + [f"{first} {second}" for first, second in itertools.pairwise(words)]
+    return [*words, *map(" ".join, itertools.pairwise(words))]
 
 
 @dataclass(frozen=True)
@@ -51,26 +50,26 @@ class TextEncoder:
 
     def encode(self, texts: Sequence[object]) -> Floats:
         """Shape (n_texts, n_columns); an unknown (None) or empty text is nan, not the average text."""
-        encoded = [self._encode_one(text) for text in texts]
-        return np.vstack(encoded) if encoded else np.empty((0, self.n_columns))
-
-    def _encode_one(self, text: object) -> Floats:
-        if not isinstance(text, str) or not text.strip():
-            return np.full(self.n_columns, np.nan)
-        counts: dict[int, int] = {}
-        for term in split_terms(text):
-            position = self._positions.get(term)
-            if position is not None:
-                counts[position] = counts.get(position, 0) + 1
-        if not counts:
-            return self.intercepts.copy()
-        # sorted: sums then do not depend on the order in which the terms were met
-        ordered = sorted(counts)
-        positions = np.array(ordered)
-        values = self.idf[positions] * np.array([1.0 + math.log(counts[position]) for position in ordered])
-        values /= math.sqrt(float(np.sum(values * values)))
-        projected: Floats = np.sum(values[:, np.newaxis] * self.weights[positions], axis=0) + self.intercepts
-        return projected
+        encoded = np.full((len(texts), self.n_columns), np.nan)
+        met: list[int] = []  # which text, and which of its terms, as one number
+        begins: dict[int, int] = {}  # the first such number of each text in which a term was met
+        for row, text in enumerate(texts):
+            if isinstance(text, str) and text.strip():
+                encoded[row] = self.intercepts
+                begin = row * len(self.terms)
+                known = [begin + at for term in split_terms(text) if (at := self._positions.get(term)) is not None]
+                if known:
+                    met += known
+                    begins[row] = begin
+        if met:
+            # sorted by unique(): sums then do not depend on the order in which the terms were met
+            cells, counts = np.unique(np.array(met), return_counts=True)
+            positions, starts = cells % len(self.terms), np.searchsorted(cells, list(begins.values()))
+            values = self.idf[positions] * (1.0 + np.log(counts))
+            lengths = np.sqrt(np.add.reduceat(values * values, starts))
+            projected = np.add.reduceat(values[:, np.newaxis] * self.weights[positions], starts, axis=0)
+            encoded[list(begins)] += projected / lengths[:, np.newaxis]
+        return encoded
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The encoder as arrays for an .npz file."""

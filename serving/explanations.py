@@ -40,13 +40,12 @@ def explain(
         values: the film's feature values by name.
         contributions: shares in the log-odds of passing, in the order of `features`; more may follow.
     """
-    pairs = zip(features.values(), contributions, strict=False)
-    strong = [pair for pair in pairs if abs(pair[1]) >= MIN_CONTRIBUTION]
-    strong.sort(key=lambda pair: abs(pair[1]), reverse=True)
+    infos, sizes = list(features.values()), list(map(abs, contributions))
     reasons: dict[str, Reason] = {}
-    for info, contribution in strong:
-        if len(reasons) == MAX_REASONS:
+    for place in sorted(range(len(infos)), key=sizes.__getitem__, reverse=True):
+        if sizes[place] < MIN_CONTRIBUTION or len(reasons) == MAX_REASONS:
             break
+        info, contribution = infos[place], contributions[place]
         text = describe(info, values)
         value = _cut(plain_value(values.get(info.name)))
         reasons.setdefault(text, Reason(feature=info.name, value=value, contribution=float(contribution), text=text))
