@@ -43,8 +43,8 @@ Query = ByTmdbId | ByImdbId | ByTitle
 SINGLE_SECONDS = 10.0
 BATCH_SECONDS = 25.0
 PARALLEL_LOOKUPS = 8
-PART_FILMS = 20  # live films of a batch that go through PostgreSQL and the model together
-PARTS_AT_A_TIME = 3  # two with PostgreSQL, one with the model
+PART_FILMS = 34  # live films of a batch that go through PostgreSQL and the model together; a hundred make three parts
+PARTS_AT_A_TIME = 3  # some with PostgreSQL, one with the model
 
 
 @dataclass(frozen=True)
