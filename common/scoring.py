@@ -55,6 +55,11 @@ class FeatureInfo:
     sentence_null: str = ""
     categories: tuple[str, ...] = ()
 
+    @cached_property
+    def codes(self) -> Mapping[str, float]:
+        """By category: its place among them."""
+        return {category: float(code) for code, category in enumerate(self.categories)}
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -252,8 +257,7 @@ def _encode_numbers(values: Mapping[str, Sequence[object]]) -> Floats:
 def _encode_column(info: FeatureInfo, values: Sequence[object], text_encoders: Mapping[str, TextEncoder]) -> Floats:
     if info.kind == "text":
         return text_encoders[info.name].encode(values)
-    codes = {category: float(code) for code, category in enumerate(info.categories)}
-    return np.array([[codes.get(str(value), np.nan)] for value in values], dtype=np.float64).reshape(-1, 1)
+    return np.array([[info.codes.get(str(value), np.nan)] for value in values], dtype=np.float64).reshape(-1, 1)
 
 
 def _as_number(name: str, value: object) -> float:

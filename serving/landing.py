@@ -78,9 +78,9 @@ class Landing:
         Nobody waits for the disk (`set_config`): what a crash of the database forgets, the last half second, TMDB is
         asked for again.
         """
-        data = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+        data = kept = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
         if b"\\u0000" in data:  # PostgreSQL's jsonb cannot hold NUL
-            payload = _without_nul(payload)
+            kept = orjson.dumps(_without_nul(payload))
         [row] = self._database.fetch(
             f"""
             insert into raw.tmdb_movies as landed
@@ -102,7 +102,7 @@ class Landing:
                 end
             returning {_COLUMNS}
             """,  # noqa: S608 - a constant
-            [payload["id"], Jsonb(payload, dumps=orjson.dumps), hashlib.sha256(data).hexdigest()],
+            [payload["id"], Jsonb(orjson.Fragment(kept), dumps=orjson.dumps), hashlib.sha256(data).hexdigest()],
         )
         return _read_landed(row)
 
