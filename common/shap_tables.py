@@ -2,7 +2,7 @@
 
 What a tree adds to a row's score depends on which of its decisions go left, and eight decisions have no more than 256
 such patterns. So the values of every pattern are computed once, when a model is loaded, and a row costs its decisions
-and one look into each tree's table: for a hundred films a ninth of the time of LightGBM's own `pred_contrib`, with its
+and one look into its tables: for a hundred films a ninth of the time of LightGBM's own `pred_contrib`, with its
 values to rounding (docs/decisions/0017-shap-tables.md).
 """
 
