@@ -97,7 +97,7 @@ def test_row_has_the_same_bits_alone_as_among_many() -> None:
     tables, matrix = tables_of(grow()), rows(7, 1200)
     together = tables.of_rows(matrix)
 
-    for row in (0, 499, 500, 1199):
+    for row in (0, 15, 16, 1199):
         np.testing.assert_array_equal(tables.of_rows(matrix[[row]])[0], together[row])
 
 
