@@ -81,9 +81,10 @@ class ShapTables:
         )
 
     def of_rows(self, matrix: Floats) -> Floats:
-        """SHAP values, shape (n_rows, n_columns + 1), as LightGBM's `pred_contrib`: the last column is the base.
+        """SHAP values of a matrix of shape (n_rows, n_columns), as LightGBM's `pred_contrib` gives them.
 
-        A row has the same bits alone as among others.
+        Their shape is (n_rows, n_columns + 1); the last column is the base. A row has the same bits alone as among
+        others.
         """
         starts = range(0, max(len(matrix), 1), _ROWS_AT_A_TIME)
         return np.vstack([self._of_some(matrix[start : start + _ROWS_AT_A_TIME]) for start in starts])
@@ -102,7 +103,7 @@ class ShapTables:
         seen = matrix[:, self.columns]
         left = (seen <= self.thresholds) | (np.isnan(seen) & self.unknown_goes_left)
         others = self.goes_left.shape[1] - 1
-        codes = np.nan_to_num(seen[:, self.categorical], nan=-1.0).astype(np.intp)
+        codes = np.nan_to_num(seen[:, self.categorical], nan=-1.0, posinf=-1.0, neginf=-1.0).astype(np.intp)
         codes[(codes < 0) | (codes > others)] = others
         left[:, self.categorical] = self.goes_left[np.arange(len(self.categorical)), codes]
         return np.packbits(left, bitorder="little").reshape(len(matrix), len(self.first_rows))

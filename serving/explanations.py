@@ -42,8 +42,9 @@ def explain(
     """
     infos, sizes = list(features.values()), list(map(abs, contributions))
     reasons: dict[str, Reason] = {}
-    for place in sorted(range(len(infos)), key=sizes.__getitem__, reverse=True):
-        if sizes[place] < MIN_CONTRIBUTION or len(reasons) == MAX_REASONS:
+    strong = [place for place in range(len(infos)) if sizes[place] >= MIN_CONTRIBUTION]
+    for place in sorted(strong, key=sizes.__getitem__, reverse=True):
+        if len(reasons) == MAX_REASONS:
             break
         info, contribution = infos[place], contributions[place]
         text = describe(info, values)

@@ -1,5 +1,6 @@
 """Features of catalogue films, from Feast's online store by the service that the model names."""
 
+import itertools
 import logging
 import threading
 import time
@@ -26,22 +27,26 @@ class OnlineFeatures:
         self._repository = repository
         self._opened: _OpenedStore | None = None
         self._lock = threading.Lock()
+        self._warm_ups = itertools.count(1)
+        self._last_warm_up = 0
         self._readers = ThreadPoolExecutor(THREADS, "feast")
         self._silent_until = 0.0
 
     def warm_up(self, service: str) -> None:
-        """Import Feast, read the service and ask the store once before a request does; it will tell what failed.
+        """Import Feast, read a service and ask the store once before a request does.
 
-        The service is read anew, since it may have got the features that a new champion needs; until the new store
-        has answered, requests keep the one that they have.
+        The service is read anew, since it may have got the features that a new champion needs. Until the new store
+        has answered, requests keep the one that they have; when it fails, the next request opens one.
         """
+        number = self._last_warm_up = next(self._warm_ups)
+        opened: _OpenedStore | None = None
         try:
             opened = _open_store(self._repository)
             opened.ask([0], service)
         except Exception as error:  # noqa: BLE001 - as in `_read()`
-            _translated(error)
-            self.forget()
-        else:
+            logger.warning("feature store failed while warming up kind=%s", type(error).__name__)
+            opened = None
+        if number == self._last_warm_up:  # else a later champion has come meanwhile
             self._opened = opened
 
     def read(self, tmdb_ids: Sequence[int], service: str) -> dict[int, FeatureRow]:
@@ -61,10 +66,13 @@ class OnlineFeatures:
             raise FeatureStoreError(SILENT) from error
 
     def _read(self, tmdb_ids: Sequence[int], service: str) -> dict[int, FeatureRow]:
+        opened: _OpenedStore | None = None
         try:
-            answer = self._open().ask(tmdb_ids, service)
+            opened = self._open()
+            answer = opened.ask(tmdb_ids, service)
         except Exception as error:  # Feast passes on whatever its stores and registry raise
-            self.forget()
+            if self._opened is opened:  # else a new one has come meanwhile
+                self.forget()
             raise _translated(error) from error
         names = [name for name in answer if name != "movie_id"]
         found = {
@@ -79,7 +87,10 @@ class OnlineFeatures:
 
     def _open(self) -> "_OpenedStore":
         with self._lock:
-            opened = self._opened = self._opened or _open_store(self._repository)
+            opened = self._opened
+            if opened is None:
+                fresh = _open_store(self._repository)
+                opened = self._opened = self._opened or fresh  # a warm-up may have been quicker
             return opened
 
 
@@ -99,10 +110,12 @@ class _OpenedStore:
         return values
 
     def _service(self, name: str) -> Any:
-        with self._lock:  # reading one takes many questions to the registry
-            if name not in self._services:
-                self._services[name] = self.store.get_feature_service(name)
-            return self._services[name]
+        service = self._services.get(name)
+        if service is None:
+            with self._lock:  # reading one takes many questions to the registry: once for all who wait
+                service = self._services.get(name) or self.store.get_feature_service(name)
+                self._services[name] = service
+        return service
 
 
 def _open_store(repository: Path) -> _OpenedStore:

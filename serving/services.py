@@ -97,6 +97,8 @@ def _prepare(champion: Champion, *, online: OnlineFeatures, live: LiveFeatures, 
     deadline = Deadline(WARM_SECONDS)
     for step in steps:
         step.join(deadline.remaining)
+    if steps[0].is_alive():
+        online.forget()  # the store of before does not know what this champion reads; requests open one of their own
     # what is loaded by now stays: without this a full collection looks at all of it, 250 ms within some request
     gc.unfreeze()  # the champion before may go
     gc.collect()

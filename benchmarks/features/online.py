@@ -58,9 +58,7 @@ def measure_reads(
         for _ in range(rounds):
             times: dict[str, list[float]] = {name: [] for name in stores}
             for _ in range(TURNS):
-                requests = [
-                    [{"entity_id": chosen.randint(1, keys)} for _ in range(size)] for _ in range(READS_PER_TURN)
-                ]
+                requests = [_choose(chosen, keys, size) for _ in range(READS_PER_TURN)]
                 for name, store in stores.items():
                     times[name] += [_read_ms(store, features, rows) for rows in requests]
             for name, measured in times.items():

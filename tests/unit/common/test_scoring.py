@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm
@@ -26,13 +27,13 @@ def encoder() -> TextEncoder:
     )
 
 
-def boosters(n_columns: int) -> tuple[lightgbm.Booster, ...]:
+def boosters(n_columns: int, num_leaves: int = 4) -> tuple[lightgbm.Booster, ...]:
     random = np.random.default_rng(7)
     matrix = random.normal(size=(300, n_columns))
     rating = np.clip(np.round(matrix[:, 0] + matrix[:, 2] + 1.5 + random.normal(size=300)), 0, 3)
     return tuple(
         lightgbm.train(
-            {"objective": "binary", "num_leaves": 4, "verbose": -1, "num_threads": 1, "seed": 7},
+            {"objective": "binary", "num_leaves": num_leaves, "verbose": -1, "num_threads": 1, "seed": 7},
             lightgbm.Dataset(matrix, rating >= threshold),
             num_boost_round=20,
         )
@@ -111,6 +112,15 @@ def test_contributions_add_up_to_the_log_odds_of_rating_3(scorer: Scorer) -> Non
     assert contributions.shape == (3, len(scorer.feature_names) + 1)
     np.testing.assert_allclose(contributions.sum(axis=1), np.log(passes / (1 - passes)), atol=1e-9)
     assert len(set(contributions[:, -1])) == 1
+
+
+def test_contributions_of_larger_trees_are_lightgbms_own(scorer: Scorer) -> None:
+    larger = replace(scorer, boosters=boosters(4, num_leaves=12))
+    matrix = larger.encode(FILMS)
+    passes = larger.probabilities(matrix)[:, 3]
+
+    assert larger._shap_tables is None
+    np.testing.assert_allclose(larger.contributions(matrix).sum(axis=1), np.log(passes / (1 - passes)), atol=1e-9)
 
 
 def test_a_film_scores_the_same_bits_alone_and_in_any_order(scorer: Scorer) -> None:

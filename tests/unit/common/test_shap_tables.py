@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from common.shap_tables import MAX_DECISIONS, ShapTables
+from training.forest import average_boosters
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ def rows_unlike_those_of_training() -> Floats:
     matrix = rows(99)
     for column in range(4):
         matrix[column::17, column] = np.nan
-    matrix[::11, CATEGORY], matrix[1::11, CATEGORY], matrix[2::11, CATEGORY] = -1.0, 1e6, 41.0
+    matrix[::11, CATEGORY], matrix[1::11, CATEGORY], matrix[2::11, CATEGORY] = -1.0, np.inf, 41.0
     matrix[::13, NEVER_UNKNOWN_CATEGORY] = 7.0
     matrix[::19, KNOWN], matrix[1::19, KNOWN], matrix[2::19, KNOWN] = np.inf, -np.inf, 0.0
     return matrix
@@ -72,6 +73,15 @@ def test_values_are_those_of_lightgbm(settings: dict[str, object]) -> None:
         expected = booster.predict(matrix, pred_contrib=True)
         assert np.ptp(expected, axis=0)[:2].min() > 0.01
         np.testing.assert_allclose(tables_of(booster).of_rows(matrix), expected, rtol=0, atol=1e-12)
+
+
+def test_values_of_a_mean_of_boosters_as_it_serves() -> None:
+    settings = {"extra_trees": True, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.5}
+    booster = average_boosters([grow(seed=1, **settings), grow(seed=2, **settings)])
+    matrix = rows_unlike_those_of_training()
+
+    expected = booster.predict(matrix, pred_contrib=True)
+    np.testing.assert_allclose(tables_of(booster).of_rows(matrix), expected, rtol=0, atol=1e-12)
 
 
 def test_value_at_a_threshold_goes_where_lightgbm_sends_it() -> None:

@@ -2,13 +2,17 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from common.errors import FeatureStoreError
-from serving import features_online
+from serving import features_online, services
 from serving.features_online import OnlineFeatures, _OpenedStore
+from serving.metrics import Metrics
 
 
 class OnlineAnswer(dict[str, list[float]]):
@@ -118,3 +122,73 @@ def test_store_that_fails_while_a_champion_warms_up_is_opened_anew(monkeypatch: 
 
     assert online.read([1], "movie_bechdel_v1")[1] == {"women": 1.0}
     assert next(stores, None) is None
+
+
+class Named:
+    """A feature store that says which it is, and may fail or wait for a sign."""
+
+    def __init__(self, number: float, *, fails: bool = False, sign: threading.Event | None = None) -> None:
+        self._number, self._fails, self._sign = number, fails, sign
+
+    def get_feature_service(self, name: str) -> str:
+        return name
+
+    def get_online_features(self, entity_rows: list[dict[str, int]], **_: object) -> OnlineAnswer:
+        if self._sign is not None:
+            self._sign.wait(10)
+        if self._fails:
+            raise ConnectionError
+        return OnlineAnswer({"movie_id": [row["movie_id"] for row in entity_rows], "store": [self._number]})
+
+
+def open_in_turn(monkeypatch: pytest.MonkeyPatch, *stores: Named) -> OnlineFeatures:
+    coming = iter(stores)
+    monkeypatch.setattr(features_online, "_open_store", lambda _: _OpenedStore(next(coming)))
+    return OnlineFeatures(Path())
+
+
+def test_request_that_fails_on_the_store_of_before_leaves_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    sign = threading.Event()
+    online = open_in_turn(monkeypatch, Named(1.0, fails=True, sign=sign), Named(2.0))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(online.read, [1], "movie_bechdel_v1")
+        while online._opened is None:
+            time.sleep(0.01)
+        online.warm_up("movie_bechdel_v1")
+        sign.set()
+        with pytest.raises(FeatureStoreError):
+            slow.result(10)
+
+    assert online.read([1], "movie_bechdel_v1")[1] == {"store": 2.0}
+
+
+def test_warm_up_that_outlives_the_next_one_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    sign = threading.Event()
+    online = open_in_turn(monkeypatch, Named(1.0, sign=sign), Named(2.0))
+    slow = threading.Thread(target=online.warm_up, args=["movie_bechdel_v1"])
+    slow.start()
+    while online._last_warm_up == 0:
+        time.sleep(0.01)
+    time.sleep(0.05)  # it has its store by now
+    online.warm_up("movie_bechdel_v1")
+    sign.set()
+    slow.join(10)
+
+    assert online.read([1], "movie_bechdel_v1")[1] == {"store": 2.0}
+
+
+def test_champion_whose_warm_up_takes_too_long_gets_a_store_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sign = threading.Event()
+    online = open_in_turn(monkeypatch, Named(1.0), Named(2.0, sign=sign), Named(3.0))
+    online.warm_up("movie_bechdel_v1")
+    monkeypatch.setattr(services, "WARM_SECONDS", 0.05)
+    live = SimpleNamespace(warm_up=lambda _: None)
+    champion = SimpleNamespace(
+        version=SimpleNamespace(version="2"),
+        loaded_at=datetime.now(UTC),
+        scorer=SimpleNamespace(feature_service="movie_bechdel_v1", feature_names=()),
+    )
+    services._prepare(champion, online=online, live=live, metrics=Metrics())  # type: ignore[arg-type]
+
+    assert online.read([1], "movie_bechdel_v1")[1] == {"store": 3.0}
+    sign.set()
