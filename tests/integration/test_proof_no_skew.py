@@ -245,7 +245,7 @@ def ask_application(settings: Settings, ids: list[int], scorer: Scorer, patch: p
     parts.database.fetch("truncate serving.prediction_log")
     for thread in [found for found in threading.enumerate() if found.name == "feast"]:
         thread.join()
-    close_store(parts.predictor._online._open())  # and every pool of this process
+    close_store(parts.predictor._online._open().store)  # and every pool of this process
     parts.database.close()
     logged = {row["movie_id"]: row["vector"] for row in rows}
     return Answers(films, [logged[movie_id] for movie_id in ids], np.vstack(given))
