@@ -95,7 +95,7 @@ def test_value_at_a_threshold_goes_where_lightgbm_sends_it() -> None:
 
 
 def test_trees_decide_by_category_and_by_unknown() -> None:
-    """Else the test above would prove nothing about them."""
+    """Else the tests above would prove nothing about them."""
     tables = tables_of(grow())
 
     assert len(tables.categorical) > 10

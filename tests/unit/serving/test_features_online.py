@@ -70,70 +70,18 @@ def test_champion_finds_the_features_that_its_service_has_got_since(monkeypatch:
     assert set(online.read([1], "movie_bechdel_v1")[1]) == {"women", "pairs"}
 
 
-def test_requests_keep_their_store_until_the_new_one_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    opening, opened = threading.Event(), threading.Event()
-
-    class Store:
-        def __init__(self, value: float) -> None:
-            self._value = value
-
-        def get_feature_service(self, name: str) -> str:
-            return name
-
-        def get_online_features(self, entity_rows: list[dict[str, int]], **_: object) -> OnlineAnswer:
-            if self._value == 2.0:
-                opening.set()
-                opened.wait(10)
-            return OnlineAnswer({"movie_id": [row["movie_id"] for row in entity_rows], "women": [self._value]})
-
-    stores = iter([Store(1.0), Store(2.0)])
-    monkeypatch.setattr(features_online, "_open_store", lambda _: _OpenedStore(next(stores)))
-    online = OnlineFeatures(Path())
-    online.warm_up("movie_bechdel_v1")
-
-    swap = threading.Thread(target=online.warm_up, args=["movie_bechdel_v1"])
-    swap.start()
-    assert opening.wait(10)
-    assert online.read([1], "movie_bechdel_v1")[1] == {"women": 1.0}
-    opened.set()
-    swap.join(10)
-
-    assert online.read([1], "movie_bechdel_v1")[1] == {"women": 2.0}
-
-
-def test_store_that_fails_while_a_champion_warms_up_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Away:
-        def get_feature_service(self, _: str) -> str:
-            raise ConnectionError
-
-    class Back:
-        def get_feature_service(self, name: str) -> str:
-            return name
-
-        def get_online_features(self, entity_rows: list[dict[str, int]], **_: object) -> OnlineAnswer:
-            return OnlineAnswer({"movie_id": [row["movie_id"] for row in entity_rows], "women": [1.0]})
-
-    stores = iter([Back(), Away(), Back()])
-    monkeypatch.setattr(features_online, "_open_store", lambda _: _OpenedStore(next(stores)))
-    online = OnlineFeatures(Path())
-
-    for _ in range(2):
-        online.warm_up("movie_bechdel_v1")
-
-    assert online.read([1], "movie_bechdel_v1")[1] == {"women": 1.0}
-    assert next(stores, None) is None
-
-
 class Named:
     """A feature store that says which it is, and may fail or wait for a sign."""
 
     def __init__(self, number: float, *, fails: bool = False, sign: threading.Event | None = None) -> None:
         self._number, self._fails, self._sign = number, fails, sign
+        self.is_asked = threading.Event()
 
     def get_feature_service(self, name: str) -> str:
         return name
 
     def get_online_features(self, entity_rows: list[dict[str, int]], **_: object) -> OnlineAnswer:
+        self.is_asked.set()
         if self._sign is not None:
             self._sign.wait(10)
         if self._fails:
@@ -147,13 +95,38 @@ def open_in_turn(monkeypatch: pytest.MonkeyPatch, *stores: Named) -> OnlineFeatu
     return OnlineFeatures(Path())
 
 
+def test_requests_keep_their_store_until_the_new_one_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    sign = threading.Event()
+    new = Named(2.0, sign=sign)
+    online = open_in_turn(monkeypatch, Named(1.0), new)
+    online.warm_up("movie_bechdel_v1")
+
+    swap = threading.Thread(target=online.warm_up, args=["movie_bechdel_v1"])
+    swap.start()
+    assert new.is_asked.wait(10)
+    assert online.read([1], "movie_bechdel_v1")[1] == {"store": 1.0}
+    sign.set()
+    swap.join(10)
+
+    assert online.read([1], "movie_bechdel_v1")[1] == {"store": 2.0}
+
+
+def test_store_that_fails_while_a_champion_warms_up_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    online = open_in_turn(monkeypatch, Named(1.0), Named(2.0, fails=True), Named(3.0))
+
+    for _ in range(2):
+        online.warm_up("movie_bechdel_v1")
+
+    assert online.read([1], "movie_bechdel_v1")[1] == {"store": 3.0}
+
+
 def test_request_that_fails_on_the_store_of_before_leaves_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     sign = threading.Event()
-    online = open_in_turn(monkeypatch, Named(1.0, fails=True, sign=sign), Named(2.0))
+    old = Named(1.0, fails=True, sign=sign)
+    online = open_in_turn(monkeypatch, old, Named(2.0))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(online.read, [1], "movie_bechdel_v1")
-        while online._opened is None:
-            time.sleep(0.01)
+        assert old.is_asked.wait(10)
         online.warm_up("movie_bechdel_v1")
         sign.set()
         with pytest.raises(FeatureStoreError):
@@ -164,12 +137,11 @@ def test_request_that_fails_on_the_store_of_before_leaves_the_new_one(monkeypatc
 
 def test_warm_up_that_outlives_the_next_one_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sign = threading.Event()
-    online = open_in_turn(monkeypatch, Named(1.0, sign=sign), Named(2.0))
+    old = Named(1.0, sign=sign)
+    online = open_in_turn(monkeypatch, old, Named(2.0))
     slow = threading.Thread(target=online.warm_up, args=["movie_bechdel_v1"])
     slow.start()
-    while online._last_warm_up == 0:
-        time.sleep(0.01)
-    time.sleep(0.05)  # it has its store by now
+    assert old.is_asked.wait(10)
     online.warm_up("movie_bechdel_v1")
     sign.set()
     slow.join(10)
