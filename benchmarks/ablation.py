@@ -28,8 +28,8 @@ from sklearn.pipeline import make_pipeline
 
 from common import cli
 from common.environment import export
+from common.feature_encoding import FeatureInfo
 from common.logs import configure_logging
-from common.scoring import FeatureInfo
 from common.settings import ROOT, load_settings
 from training.dataset import load_dataset, load_labels, open_feature_store
 from training.model import choose_features

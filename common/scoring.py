@@ -5,7 +5,6 @@ log-odds. Everything is kept in open formats (LightGBM's text, JSON, npz without
 never runs code from it.
 """
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,11 +18,12 @@ from lightgbm.basic import LightGBMError
 from numpy.typing import NDArray
 
 from common.errors import ModelNotReadyError
+from common.feature_encoding import FeatureEncoder, FeatureInfo
+from common.score_tables import ScoreTables
 from common.shap_tables import ShapTables
 from common.text_encoding import TextEncoder
 
 Floats = NDArray[np.float64]
-Kind = Literal["number", "category", "text"]
 Verdict = Literal["pass", "fail", "too_close_to_call"]
 
 # Raise it when the files change their meaning; an older server then refuses a newer model in one sentence.
@@ -31,34 +31,6 @@ FORMAT_VERSION = 1
 THRESHOLDS = (1, 2, 3)
 _SCORER_FILE = "scorer.json"
 _TEXTS_FILE = "text_encoders.npz"
-
-
-@dataclass(frozen=True)
-class FeatureInfo:
-    """What a feature means, as Feast's field says it, and how the model reads it.
-
-    Attributes:
-        name: the column in Feast and dbt.
-        kind: `number` (also true and false), `category` (codes by `categories`) or `text` (by a TextEncoder).
-        description: what the feature means, for engineers.
-        family: cast, crew, production, text, genre, history or after_release.
-        sentence: format template over the film's feature values, for film lovers.
-        sentence_null: what to say when the value is unknown; empty when there is nothing to say.
-        categories: the values of a category seen in training; any other value counts as unknown.
-    """
-
-    name: str
-    kind: Kind = "number"
-    description: str = ""
-    family: str = ""
-    sentence: str = ""
-    sentence_null: str = ""
-    categories: tuple[str, ...] = ()
-
-    @cached_property
-    def codes(self) -> Mapping[str, float]:
-        """By category: its place among them."""
-        return {category: float(code) for code, category in enumerate(self.categories)}
 
 
 @dataclass(frozen=True)
@@ -109,13 +81,13 @@ class Scorer:
         Raises:
             ModelNotReadyError: a row lacks one of the model's features.
         """
-        return encode_features(self.features, self.text_encoders, rows)
+        return self._encoder.encode(rows)
 
     def probabilities(self, matrix: Floats) -> Floats:
         """P(rating 0), P(1), P(2), P(3), shape (n_rows, 4); each row sums to 1 and none is negative."""
         at_least_1, at_least_2, at_least_3 = (
-            _sigmoid(calibration.apply(_predict_raw(booster, matrix)))
-            for booster, calibration in zip(self.boosters, self.calibrations, strict=True)
+            _sigmoid(calibration.apply(raw))
+            for raw, calibration in zip(self._raw_scores(matrix).T, self.calibrations, strict=True)
         )
         # The three are learned apart and may cross by a little. P(3) answers the Bechdel test and is explained by
         # contributions(), so it stays as it is and the looser thresholds give way.
@@ -132,7 +104,7 @@ class Scorer:
         calibration, tables = self.calibrations[-1], self._shap_tables
         shap_values = tables.of_rows(matrix) if tables else _predict(self.boosters[-1], matrix, pred_contrib=True)
         by_column = shap_values * calibration.slope
-        summed = np.add.reduceat(by_column, [*self._starts, by_column.shape[1] - 1], axis=1)
+        summed = np.add.reduceat(by_column, [*self._encoder.starts, by_column.shape[1] - 1], axis=1)
         summed[:, -1] += calibration.intercept
         return summed
 
@@ -145,18 +117,27 @@ class Scorer:
 
     def column_of(self, feature: str) -> int:
         """Where a number or category stands in the matrix of `encode()`; of a text, its first column."""
-        return self._starts[self.feature_names.index(feature)]
+        return self._encoder.starts[self.feature_names.index(feature)]
+
+    def _raw_scores(self, matrix: Floats) -> Floats:
+        """Of each booster, shape (n_rows, n_boosters)."""
+        if self._score_tables:
+            return self._score_tables.of_rows(matrix)
+        return np.column_stack([_predict(booster, matrix, raw_score=True) for booster in self.boosters])
+
+    @cached_property
+    def _encoder(self) -> FeatureEncoder:
+        return FeatureEncoder(self.features, self.text_encoders)
+
+    @cached_property
+    def _score_tables(self) -> ScoreTables | None:
+        """None when the trees are too large for tables."""
+        return ScoreTables.of(self.boosters)
 
     @cached_property
     def _shap_tables(self) -> ShapTables | None:
         """None when the trees are too large for tables."""
         return ShapTables.of(self.boosters[-1])
-
-    @cached_property
-    def _starts(self) -> tuple[int, ...]:
-        """The first column of each feature."""
-        widths = _widths(self.features, self.text_encoders)
-        return tuple(itertools.accumulate(widths[:-1], initial=0))
 
     def save(self, directory: Path) -> None:
         """Write the model's files into `directory`, which is made when missing."""
@@ -212,68 +193,6 @@ class Scorer:
             text_encoders=_load_text_encoders(directory, [info.name for info in infos if info.kind == "text"]),
             facts=head["facts"],
         )
-
-
-def encode_features(
-    features: Mapping[str, FeatureInfo],
-    text_encoders: Mapping[str, TextEncoder],
-    rows: Sequence[Mapping[str, object]],
-) -> Floats:
-    """The encoding behind `Scorer.encode()`, also used while there is no Scorer yet."""
-    try:
-        values = {name: [row[name] for row in rows] for name in features}
-    except KeyError as error:
-        raise ModelNotReadyError(
-            f"The model needs the feature {error.args[0]}, which the film's row does not hold. "
-            "The feature service and the model differ: train again (make train-model)."
-        ) from error
-    widths = _widths(features, text_encoders)
-    matrix = np.empty((len(rows), sum(widths)))
-    numbers = [name for name, info in features.items() if info.kind == "number"]
-    is_number = np.repeat(np.array([info.kind == "number" for info in features.values()], dtype=bool), widths)
-    matrix[:, is_number] = (
-        _encode_numbers({name: values[name] for name in numbers}).reshape(len(numbers), len(rows)).T
-    )
-    starts = itertools.accumulate(widths, initial=0)
-    for (name, info), start, width in zip(features.items(), starts, widths, strict=False):
-        if info.kind != "number":
-            matrix[:, start : start + width] = _encode_column(info, values[name], text_encoders)
-    return matrix
-
-
-def _widths(features: Mapping[str, FeatureInfo], text_encoders: Mapping[str, TextEncoder]) -> list[int]:
-    """How many columns each feature has in the matrix."""
-    return [text_encoders[name].n_columns if info.kind == "text" else 1 for name, info in features.items()]
-
-
-def _encode_numbers(values: Mapping[str, Sequence[object]]) -> Floats:
-    """All numbers at once, a row for each feature: one by one takes ten times as long."""
-    try:
-        return np.array(list(values.values()), dtype=np.float64)  # None becomes nan
-    except (TypeError, ValueError):
-        return np.array([[_as_number(name, value) for value in of_films] for name, of_films in values.items()])
-
-
-def _encode_column(info: FeatureInfo, values: Sequence[object], text_encoders: Mapping[str, TextEncoder]) -> Floats:
-    if info.kind == "text":
-        return text_encoders[info.name].encode(values)
-    return np.array([[info.codes.get(str(value), np.nan)] for value in values], dtype=np.float64).reshape(-1, 1)
-
-
-def _as_number(name: str, value: object) -> float:
-    if value is None:
-        return float("nan")
-    try:
-        return float(value)  # type: ignore[arg-type]  # bool, int, float, Decimal, numpy's scalars
-    except (TypeError, ValueError) as error:
-        raise ModelNotReadyError(
-            f"The feature {name} should be a number and is {value!r}. "
-            "The feature service and the model differ: train again (make train-model)."
-        ) from error
-
-
-def _predict_raw(booster: lightgbm.Booster, matrix: Floats) -> Floats:
-    return _predict(booster, matrix, raw_score=True)
 
 
 def _predict(booster: lightgbm.Booster, matrix: Floats, **options: bool) -> Floats:

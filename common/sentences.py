@@ -9,7 +9,7 @@ from typing import Any
 
 from babel import Locale
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 
 
 def describe(info: FeatureInfo, values: Mapping[str, Any]) -> str:

@@ -45,30 +45,32 @@ class TextEncoder:
         return int(self.intercepts.shape[0])
 
     @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {term: position for position, term in enumerate(self.terms)}
+    def _numbers(self) -> dict[str, int]:
+        """From 1: `filter()` would leave out a term of number 0."""
+        return {term: number for number, term in enumerate(self.terms, start=1)}
 
     def encode(self, texts: Sequence[object]) -> Floats:
         """Shape (n_texts, n_columns); an unknown (None) or empty text is nan, not the average text."""
         encoded = np.full((len(texts), self.n_columns), np.nan)
-        met: list[int] = []  # which text, and which of its terms, as one number
-        begins: dict[int, int] = {}  # the first such number of each text in which a term was met
+        met: list[int] = []  # the numbers of the terms that were met, text by text
+        counts_met: dict[int, int] = {}  # how many in each text in which a term was met
         for row, text in enumerate(texts):
             if isinstance(text, str) and text.strip():
                 encoded[row] = self.intercepts
-                begin = row * len(self.terms)
-                known = [begin + at for term in split_terms(text) if (at := self._positions.get(term)) is not None]
-                if known:
-                    met += known
-                    begins[row] = begin
+                before = len(met)
+                met.extend(filter(None, map(self._numbers.get, split_terms(text))))
+                if len(met) > before:
+                    counts_met[row] = len(met) - before
         if met:
+            rows, width = np.array(list(counts_met)), len(self.terms) + 1
+            cells = np.array(met) + np.repeat(rows * width, list(counts_met.values()))
             # sorted by unique(): sums then do not depend on the order in which the terms were met
-            cells, counts = np.unique(np.array(met), return_counts=True)
-            positions, starts = cells % len(self.terms), np.searchsorted(cells, list(begins.values()))
+            cells, counts = np.unique(cells, return_counts=True)
+            positions, starts = cells % width - 1, np.searchsorted(cells, rows * width)
             values = self.idf[positions] * (1.0 + np.log(counts))
             lengths = np.sqrt(np.add.reduceat(values * values, starts))
             projected = np.add.reduceat(values[:, np.newaxis] * self.weights[positions], starts, axis=0)
-            encoded[list(begins)] += projected / lengths[:, np.newaxis]
+            encoded[rows] += projected / lengths[:, np.newaxis]
         return encoded
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:

@@ -1,13 +1,11 @@
 """A model's contributions as sentences with numbers, and what could not be known."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from common.feature_encoding import FeatureInfo
 from common.sentences import describe, plain_value
 from serving.schemas import Reason
-
-if TYPE_CHECKING:
-    from common.scoring import FeatureInfo
 
 MAX_REASONS = 6
 MIN_CONTRIBUTION = 0.01  # in log-odds: less moves a probability by a quarter of a percent at most
@@ -31,7 +29,7 @@ FACTS = {
 
 
 def explain(
-    features: Mapping[str, "FeatureInfo"], values: Mapping[str, Any], contributions: Sequence[float]
+    features: Mapping[str, FeatureInfo], values: Mapping[str, Any], contributions: Sequence[float]
 ) -> list[Reason]:
     """The strongest reasons, strongest first; of several with the same sentence only the strongest is told.
 
@@ -53,7 +51,7 @@ def explain(
     return list(reasons.values())
 
 
-def find_missing(features: Mapping[str, "FeatureInfo"], values: Mapping[str, Any]) -> list[str]:
+def find_missing(features: Mapping[str, FeatureInfo], values: Mapping[str, Any]) -> list[str]:
     """What could not be known about a film, in a few words each: `budget`, `gender of 24 of 56 cast members`.
 
     A feature is also null where there is nothing to know, as the share of female words in a title without any; only

@@ -4,20 +4,18 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import PlatformError
+from common.feature_encoding import FeatureInfo
 from serving.champion import Champion
 from serving.database import Database
 from serving.feature_tables import read_features
 from serving.features_live import LiveFeatures
 from serving.schemas import poster_url
-
-if TYPE_CHECKING:
-    from common.scoring import FeatureInfo
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +113,7 @@ class SimilarFilms:
         return _Space(champion.version.version, names, films, _scale(matrix, middle, spread), middle, spread)
 
 
-def _numbers(features: Mapping[str, "FeatureInfo"]) -> tuple[str, ...]:
+def _numbers(features: Mapping[str, FeatureInfo]) -> tuple[str, ...]:
     return tuple(name for name, info in features.items() if info.kind == "number")
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from common.scoring import Calibration, FeatureInfo, Scorer, encode_features
+from common.feature_encoding import FeatureEncoder, FeatureInfo
+from common.scoring import Calibration, Scorer
 from serving.database import Database
 
 
@@ -28,7 +29,7 @@ def fitted_on(rows: dict[int, dict[str, Any]]) -> Scorer:
     for name in sorted(set(row) - {*keys, *texts}):
         words = sorted({str(r[name]) for r in rows.values() if isinstance(r[name], str)})
         infos[name] = FeatureInfo(name, "category" if words else "number", categories=tuple(words))
-    matrix = encode_features(infos, {}, list(rows.values()))
+    matrix = FeatureEncoder(infos, {}).encode(list(rows.values()))
     target = np.random.default_rng(7).integers(0, 4, len(rows))
     options = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
     boosters = tuple(

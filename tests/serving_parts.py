@@ -11,7 +11,8 @@ import numpy as np
 from flask import Flask
 
 from common.errors import DatabaseError, FeatureStoreError, ModelNotReadyError
-from common.scoring import Calibration, FeatureInfo, Scorer
+from common.feature_encoding import FeatureInfo
+from common.scoring import Calibration, Scorer
 from common.settings import Settings
 from common.tmdb import Candidate, Match, TmdbClient, match_title
 from serving.app import create_app

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from common.scoring import FeatureInfo, encode_features
+from common.feature_encoding import FeatureEncoder, FeatureInfo
 from training.dataset import to_rows
 from training.split import REFERENCE_SEED, Split
 
@@ -82,7 +82,7 @@ def predict_logistic_regression(split: Split, features: Mapping[str, FeatureInfo
         StandardScaler(),
         LogisticRegression(C=0.1, solver="newton-cholesky"),
     )
-    regression.fit(encode_features(numbers, {}, to_rows(split.development, list(numbers))), target)
-    unseen = encode_features(numbers, {}, to_rows(split.test, list(numbers)))
+    regression.fit(FeatureEncoder(numbers, {}).encode(to_rows(split.development, list(numbers))), target)
+    unseen = FeatureEncoder(numbers, {}).encode(to_rows(split.test, list(numbers)))
     probabilities: Floats = regression.predict_proba(unseen)[:, 1]
     return probabilities

@@ -15,7 +15,7 @@ from feast.errors import FeatureServiceNotFoundException
 
 from common.database import connect
 from common.errors import FeatureStoreError, NoTrainingRowsError
-from common.scoring import FeatureInfo, Kind
+from common.feature_encoding import FeatureInfo, Kind
 
 logger = logging.getLogger(__name__)
 

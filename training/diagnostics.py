@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from common.sentences import describe, plain_value
 from training.dataset import to_rows
 from training.evaluation import Evaluation, as_json, score_frame

@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from common.scoring import THRESHOLDS, FeatureInfo, Scorer, encode_features
+from common.feature_encoding import FeatureEncoder, FeatureInfo
+from common.scoring import THRESHOLDS, Scorer
 from common.text_encoding import TextEncoder
 from training.calibration import Band, choose_band, fit_calibration
 from training.dataset import to_rows
@@ -173,7 +174,7 @@ def prepare_examples(ordered: pd.DataFrame, features: Mapping[str, FeatureInfo],
     read_now = {name: info for name, info in features.items() if info.kind != "text"}
     matrix = np.full((len(ordered), len(features)), np.nan)
     columns = [position for position, name in enumerate(features) if name in read_now]
-    matrix[:, columns] = encode_features(read_now, {}, to_rows(ordered, list(read_now)))
+    matrix[:, columns] = FeatureEncoder(read_now, {}).encode(to_rows(ordered, list(read_now)))
     return Examples(
         features=features,
         matrix=matrix,

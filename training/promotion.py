@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from training.metrics import auc_difference, ece_by_chance, measure_once
 
 Floats = NDArray[np.float64]

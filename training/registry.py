@@ -23,8 +23,9 @@ from mlflow.types import ColSpec, DataType, Schema
 
 import common
 from common.errors import FeatureStoreError, ModelNotReadyError, ServiceError
+from common.feature_encoding import FeatureInfo
 from common.pyfunc_model import OUTPUT_COLUMNS
-from common.scoring import FeatureInfo, Scorer
+from common.scoring import Scorer
 from training.dataset import Dataset
 from training.evaluation import TARGETS, Evaluation, score_frame
 from training.history import crown, find_champion

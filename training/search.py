@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from training.dataset import Dataset
 from training.metrics import measure_once
 from training.model import (

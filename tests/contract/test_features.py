@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from feast import FeatureService, FeatureStore, FeatureView
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from common.sentences import describe
 from feature_repo.manifest import FEAST_TYPES, TIME_COLUMNS, Feature, FeatureModel, load_feature_models
 from feature_repo.views import feast_objects

@@ -27,7 +27,8 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from common.environment import library_environment
-from common.scoring import Calibration, Floats, Scorer, encode_features
+from common.feature_encoding import FeatureEncoder
+from common.scoring import Calibration, Floats, Scorer
 from common.settings import Settings
 from common.text_encoding import TextEncoder, split_terms
 from serving import services, tmdb_limits
@@ -143,7 +144,7 @@ def read(project: Project, dataset: Dataset, ids: list[int]) -> dict[str, list[R
 def scorer(dataset: Dataset, taught: list[Row]) -> Scorer:
     """A model of every feature, the texts too, that has learned something, whatever it is."""
     texts = {name: text_encoder(taught, name) for name, info in dataset.features.items() if info.kind == "text"}
-    matrix = encode_features(dataset.features, texts, taught)
+    matrix = FeatureEncoder(dataset.features, texts).encode(taught)
     target = np.random.default_rng(7).integers(0, 4, len(taught))
     options = {"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5}
     boosters = tuple(

@@ -15,7 +15,8 @@ import pytest
 from mlflow import MlflowClient
 
 from common.errors import ModelNotReadyError, ServiceError
-from common.scoring import FeatureInfo, Scorer
+from common.feature_encoding import FeatureInfo
+from common.scoring import Scorer
 from common.settings import Settings
 from training.cleanup import delete_everything, find_leftovers
 from training.commands import clean_up

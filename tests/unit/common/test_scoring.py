@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from common.errors import ModelNotReadyError
+from common.feature_encoding import FeatureInfo
 from common.pyfunc_model import OUTPUT_COLUMNS, PyfuncModel
-from common.scoring import Calibration, FeatureInfo, Scorer
+from common.scoring import Calibration, Scorer
 from common.text_encoding import TextEncoder, split_terms
 
 FROZEN = {"cast_women": 2, "country": "US", "text_overview": "Two sisters and a queen"}

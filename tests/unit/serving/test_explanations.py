@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from common.sentences import describe, plain_value
 from serving.explanations import explain, find_missing
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from training.dataset import Dataset
 from training.diagnostics import Judged
 from training.evaluation import Evaluation, evaluate_split

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from training.dataset import hash_frame, normalise_features, to_rows
 
 FEATURES = {

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from training.evaluation import score_frame
 from training.model import Fit, fit_scorer
 from training.parameters import Parameters

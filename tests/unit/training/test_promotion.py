@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from training.promotion import AUC_MARGIN, Contest, describe_mismatch, judge
 
 FILMS = 1400

@@ -1,4 +1,4 @@
-from common.scoring import FeatureInfo
+from common.feature_encoding import FeatureInfo
 from training.registry import model_name_of, signature_of
 
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.shap_tables import MAX_DECISIONS, ShapTables
+from common.score_tables import ScoreTables
+from common.shap_tables import ShapTables
+from common.tree_patterns import MAX_DECISIONS
 from training.forest import average_boosters
 
 Floats = NDArray[np.float64]
@@ -54,6 +56,17 @@ def tables_of(booster: lightgbm.Booster) -> ShapTables:
     return tables
 
 
+def assert_same_as_lightgbm(*boosters: lightgbm.Booster, matrix: Floats) -> None:
+    """Scores to the last bit, SHAP values to rounding."""
+    tables = ScoreTables.of(boosters)
+    assert tables is not None
+    scores = np.column_stack([booster.predict(matrix, raw_score=True) for booster in boosters])
+    np.testing.assert_array_equal(tables.of_rows(matrix), scores)
+    for booster in boosters:
+        values = booster.predict(matrix, pred_contrib=True)
+        np.testing.assert_allclose(tables_of(booster).of_rows(matrix), values, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -66,63 +79,66 @@ def tables_of(booster: lightgbm.Booster) -> ShapTables:
     ],
     ids=str,
 )
-def test_values_are_those_of_lightgbm(settings: dict[str, object]) -> None:
+def test_scores_and_values_are_those_of_lightgbm(settings: dict[str, object]) -> None:
     booster = grow(**settings)
 
     for matrix in (rows(3), rows_unlike_those_of_training()):
-        expected = booster.predict(matrix, pred_contrib=True)
-        assert np.ptp(expected, axis=0)[:2].min() > 0.01
-        np.testing.assert_allclose(tables_of(booster).of_rows(matrix), expected, rtol=0, atol=1e-12)
+        assert np.ptp(booster.predict(matrix, pred_contrib=True), axis=0)[:2].min() > 0.01
+        assert_same_as_lightgbm(booster, matrix=matrix)
 
 
-def test_values_of_a_mean_of_boosters_as_it_serves() -> None:
+def test_scores_and_values_of_means_of_boosters_as_they_serve() -> None:
     settings = {"extra_trees": True, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.5}
-    booster = average_boosters([grow(seed=1, **settings), grow(seed=2, **settings)])
-    matrix = rows_unlike_those_of_training()
+    mean = average_boosters([grow(seed=1, **settings), grow(seed=2, **settings)])
 
-    expected = booster.predict(matrix, pred_contrib=True)
-    np.testing.assert_allclose(tables_of(booster).of_rows(matrix), expected, rtol=0, atol=1e-12)
+    assert_same_as_lightgbm(mean, grow(seed=3, num_leaves=4), grow(), matrix=rows_unlike_those_of_training())
 
 
 def test_value_at_a_threshold_goes_where_lightgbm_sends_it() -> None:
     booster = grow()
-    tables, matrix = tables_of(booster), rows(11)
+    patterns, matrix = tables_of(booster).patterns, rows(11)
     for column in (KNOWN, OFTEN_UNKNOWN):
-        thresholds = tables.thresholds[(tables.columns == column) & np.isfinite(tables.thresholds)]
-        matrix[:, column] = np.resize(thresholds, N_ROWS)
+        of_column = patterns.columns % patterns.n_columns == column
+        matrix[:, column] = np.resize(patterns.thresholds[of_column & np.isfinite(patterns.thresholds)], N_ROWS)
 
-    np.testing.assert_allclose(tables.of_rows(matrix), booster.predict(matrix, pred_contrib=True), rtol=0, atol=1e-12)
+    assert_same_as_lightgbm(booster, matrix=matrix)
 
 
 def test_trees_decide_by_category_and_by_unknown() -> None:
     """Else the tests above would prove nothing about them."""
-    tables = tables_of(grow())
+    patterns = tables_of(grow()).patterns
+    unknown_goes_right = patterns.columns >= patterns.n_columns
 
-    assert len(tables.categorical) > 10
-    assert tables.unknown_goes_left.any()
-    assert not tables.unknown_goes_left[np.isfinite(tables.thresholds)].all()
+    assert len(patterns.categorical) > 10
+    assert unknown_goes_right.any()
+    assert not unknown_goes_right[np.isfinite(patterns.thresholds)].all()
 
 
 def test_row_has_the_same_bits_alone_as_among_many() -> None:
-    tables, matrix = tables_of(grow()), rows(7, 1200)
-    together = tables.of_rows(matrix)
-
-    for row in (0, 15, 16, 1199):
-        np.testing.assert_array_equal(tables.of_rows(matrix[[row]])[0], together[row])
+    matrix = rows(7, 1200)
+    for tables in (tables_of(grow()), ScoreTables.of([grow(), grow(seed=2)])):
+        assert tables is not None
+        together = tables.of_rows(matrix)
+        for row in (0, 15, 16, 1199):
+            np.testing.assert_array_equal(tables.of_rows(matrix[[row]])[0], together[row])
 
 
 def test_no_row_has_no_values() -> None:
+    scores = ScoreTables.of([grow(), grow()])
+
     assert tables_of(grow()).of_rows(np.empty((0, 4))).shape == (0, 5)
+    assert scores is not None
+    assert scores.of_rows(np.empty((0, 4))).shape == (0, 2)
 
 
 def test_booster_that_learned_nothing_has_its_base_alone() -> None:
     booster = grow(min_data_in_leaf=N_ROWS)
-    values = tables_of(booster).of_rows(rows(3))
 
-    np.testing.assert_allclose(values, booster.predict(rows(3), pred_contrib=True), atol=1e-12)
-    assert np.count_nonzero(values[:, :-1]) == 0
+    assert np.count_nonzero(tables_of(booster).of_rows(rows(3))[:, :-1]) == 0
+    assert_same_as_lightgbm(booster, grow(), matrix=rows(3))
 
 
 @pytest.mark.parametrize("settings", [{"num_leaves": MAX_DECISIONS + 2}, {"zero_as_missing": True}], ids=str)
 def test_trees_that_do_not_fit_have_no_tables(settings: dict[str, object]) -> None:
     assert ShapTables.of(grow(**settings)) is None
+    assert ScoreTables.of([grow(), grow(**settings)]) is None
