@@ -12,7 +12,7 @@ from datetime import datetime
 
 from common.errors import DatabaseError
 from serving.films import Catalogue, Film
-from serving.landing import Landed, Landing
+from serving.landing import Landed
 
 REMEMBER_SECONDS = 2.0
 REMEMBER_FILMS = 20_000  # about 2 kB each
@@ -36,9 +36,8 @@ class FilmState:
 class FilmStates:
     """Reads films from the database, all that are asked for at once, with a short memory."""
 
-    def __init__(self, catalogue: Catalogue, landing: Landing, *, remember_seconds: float = REMEMBER_SECONDS) -> None:
+    def __init__(self, catalogue: Catalogue, *, remember_seconds: float = REMEMBER_SECONDS) -> None:
         self._catalogue = catalogue
-        self._landing = landing
         self._remember_seconds = remember_seconds
         self._states: OrderedDict[int, FilmState] = OrderedDict()
         self._published: tuple[float, datetime | None] = (0.0, None)
@@ -86,8 +85,8 @@ class FilmStates:
 
     def _read(self, tmdb_ids: Sequence[int]) -> Mapping[int, FilmState]:
         read_at = time.monotonic()
-        films, landed = self._catalogue.find(tmdb_ids), self._landing.read(tmdb_ids)
-        states = {i: FilmState(films.get(i), landed.get(i), read_at) for i in tmdb_ids}
+        found = self._catalogue.find(tmdb_ids)
+        states = {i: FilmState(film, landed, read_at) for i, (film, landed) in found.items()}
         with self._lock:
             for tmdb_id, state in states.items():
                 self._states[tmdb_id] = state

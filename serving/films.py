@@ -17,6 +17,8 @@ from common.errors import (
 from common.tmdb import Candidate, Deadline, Match, TmdbClient, match_title, split_year
 from common.tmdb.titles import read_year, search_key
 from serving.database import Database, Row, bigints
+from serving.landing import COLUMNS as LANDED_COLUMNS
+from serving.landing import Landed, read_landed
 from serving.schemas import ByImdbId, ByTitle, ByTmdbId
 
 MAX_CANDIDATES = 20
@@ -46,23 +48,30 @@ class Film:
 
 
 class Catalogue:
-    """The films that were loaded, with their known ratings."""
+    """The films that were loaded, with their known ratings, and TMDB's answers beside them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def find(self, tmdb_ids: Sequence[int]) -> dict[int, Film]:
-        """The catalogue's films among these ids."""
+    def find(self, tmdb_ids: Sequence[int]) -> dict[int, tuple[Film | None, Landed | None]]:
+        """What the catalogue and the landing table have of each of these ids, either may have nothing."""
         rows = self._database.fetch(
             f"""
-            select {_COLUMNS}, labels.bechdel_rating, labels.is_dubious
-            from marts.dim_movies as movies
-            left join features.lbl_movie_bechdel_rating as labels using (movie_id)
-            where movies.movie_id = any(%s::bigint[])
-            """,  # noqa: S608 - a constant
+            select asked.tmdb_id as asked_id, {_COLUMNS}, labels.bechdel_rating, labels.is_dubious, {LANDED_COLUMNS}
+            from unnest(%s::bigint[]) as asked (tmdb_id)
+            left join marts.dim_movies as movies on movies.movie_id = asked.tmdb_id
+            left join features.lbl_movie_bechdel_rating as labels on labels.movie_id = movies.movie_id
+            left join raw.tmdb_movies as landed on landed.tmdb_id = asked.tmdb_id
+            """,  # noqa: S608 - constants
             [bigints(tmdb_ids)],
         )
-        return {row["movie_id"]: _read_film(row) for row in rows}
+        return {
+            row["asked_id"]: (
+                None if row["movie_id"] is None else _read_film(row),
+                None if row["landed_tmdb_id"] is None else read_landed(row),
+            )
+            for row in rows
+        }
 
     def published_at(self) -> datetime | None:
         """When a view of the online store was last published; None before the first time."""

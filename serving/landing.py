@@ -1,7 +1,6 @@
 """TMDB's answers in PostgreSQL (`raw.tmdb_movies`): the landing table of live films, and their cache."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import orjson
 from psycopg.types.json import Jsonb
 
-from serving.database import Database, Row, bigints
+from serving.database import Database, Row
 
 FRESH = timedelta(days=1)
 
@@ -40,37 +39,16 @@ class Landed:
         return self.source == "api" and datetime.now(UTC) - self.fetched_at < FRESH
 
 
-# one pass over the payload: it lies beside its row, and every `payload -> 'key'` would fetch all of it again
-_COLUMNS = """
-    landed.tmdb_id, landed.source, landed.is_synthetic, landed.payload_hash, landed.fetched_at, landed.loaded_at,
-    (
-        select jsonb_build_object(
-            'id', landed.tmdb_id, 'title', film.title, 'original_title', film.original_title,
-            'imdb_id', film.imdb_id, 'release_date', film.release_date, 'poster_path', film.poster_path,
-            'has_credits', film.credits is not null
-        )
-        from jsonb_to_record(
-            case when jsonb_typeof(landed.payload) = 'object' then landed.payload else '{}' end
-        ) as film (
-            title jsonb, original_title jsonb, imdb_id jsonb, release_date jsonb, poster_path jsonb, credits jsonb
-        )
-    ) as facts
-"""
+_NAMING = ("title", "original_title", "imdb_id", "release_date", "poster_path")
+_FIELDS = (*_NAMING, "source", "is_synthetic", "has_credits", "payload_hash", "fetched_at", "loaded_at")
+COLUMNS = ", ".join(f"landed.{name} as landed_{name}" for name in ("tmdb_id", *_FIELDS))
 
 
 class Landing:
-    """Reads and writes the landing table."""
+    """Writes the landing table."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def read(self, tmdb_ids: Sequence[int]) -> dict[int, Landed]:
-        """The landed answers among these ids."""
-        rows = self._database.fetch(
-            f"select {_COLUMNS} from raw.tmdb_movies as landed where landed.tmdb_id = any(%s::bigint[])",  # noqa: S608 - a constant
-            [bigints(tmdb_ids)],
-        )
-        return {row["tmdb_id"]: _read_landed(row) for row in rows}
 
     def land(self, payload: dict[str, Any]) -> Landed:
         """Keep an answer, return it as it lies. One without credits does not erase the credits of an earlier one.
@@ -100,11 +78,11 @@ class Landing:
                     when landed.payload_hash = excluded.payload_hash then landed.loaded_at
                     else excluded.loaded_at
                 end
-            returning {_COLUMNS}
+            returning {COLUMNS}
             """,  # noqa: S608 - a constant
             [payload["id"], Jsonb(orjson.Fragment(kept), dumps=orjson.dumps), hashlib.sha256(data).hexdigest()],
         )
-        return _read_landed(row)
+        return read_landed(row)
 
     def expire(self, age: timedelta) -> int:
         """Delete TMDB's answers that are older; returns how many. Files that were loaded are not TMDB's answers."""
@@ -114,8 +92,11 @@ class Landing:
         return len(rows)
 
 
-def _read_landed(row: Row) -> Landed:
-    return Landed(**row, has_credits=row["facts"].pop("has_credits"))
+def read_landed(row: Row) -> Landed:
+    """From a row with COLUMNS."""
+    values = {name: row[f"landed_{name}"] for name in _FIELDS}
+    tmdb_id = row["landed_tmdb_id"]
+    return Landed(tmdb_id, {"id": tmdb_id, **{name: values.pop(name) for name in _NAMING}}, **values)
 
 
 def _without_nul(value: Any) -> Any:

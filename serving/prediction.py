@@ -94,7 +94,7 @@ class Predictor:
         self._metrics = metrics
         self._log = log
         self._finder = FilmFinder(catalogue, tmdb)
-        self._states = FilmStates(catalogue, landing)
+        self._states = FilmStates(catalogue)
         self._scored = ScoredFilms()
 
     def predict(self, query: Query) -> PredictionAnswer:

@@ -120,14 +120,15 @@ class FakeDatabase:
 
 
 class FakeCatalogue:
-    """The films above."""
+    """The films above, and those that have landed."""
 
-    def __init__(self, database: FakeDatabase) -> None:
-        self.database = database
+    def __init__(self, database: FakeDatabase, landing: "FakeLanding") -> None:
+        self.database, self.landing = database, landing
 
-    def find(self, tmdb_ids: Sequence[int]) -> dict[int, Film]:
+    def find(self, tmdb_ids: Sequence[int]) -> dict[int, tuple[Film | None, Landed | None]]:
         self.database.fetch()
-        return {film.tmdb_id: film for film in FILMS if film.tmdb_id in tmdb_ids}
+        films = {film.tmdb_id: film for film in FILMS}
+        return {tmdb_id: (films.get(tmdb_id), self.landing.rows.get(tmdb_id)) for tmdb_id in tmdb_ids}
 
     def published_at(self) -> datetime | None:
         self.database.fetch()
@@ -154,9 +155,6 @@ class FakeLanding:
 
     def __init__(self) -> None:
         self.rows: dict[int, Landed] = {}
-
-    def read(self, tmdb_ids: Sequence[int]) -> dict[int, Landed]:
-        return {tmdb_id: self.rows[tmdb_id] for tmdb_id in tmdb_ids if tmdb_id in self.rows}
 
     def land(self, payload: dict[str, Any], fetched_at: datetime | None = None) -> Landed:
         moment = fetched_at or datetime.now(UTC)
@@ -185,7 +183,7 @@ class Platform:
         version = ModelVersion("bechdel-test-predictor", "3", "run")
         champion = Champion(version, make_scorer(), datetime.now(UTC)) if has_model else None
         self.champions, self.database, self.landing = FakeChampions(champion), FakeDatabase(), FakeLanding()
-        catalogue: Any = FakeCatalogue(self.database)
+        catalogue: Any = FakeCatalogue(self.database, self.landing)
         fakes: dict[str, Any] = {"champions": self.champions, "landing": self.landing}
         metrics = Metrics()
         features: Any = FakeFeatures()

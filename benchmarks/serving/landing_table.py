@@ -8,6 +8,7 @@ import psycopg
 from common.settings import Settings
 
 _BEFORE = "serving.landed_before_benchmark"
+_COLUMNS = "tmdb_id, payload, source, is_synthetic, payload_hash, fetched_at, loaded_at"
 
 
 @contextmanager
@@ -16,9 +17,9 @@ def landed_as_before(settings: Settings, films: Sequence[int]) -> Iterator[None]
     with psycopg.connect(settings.database_url) as connection:
         _put_back(connection)  # of a run that was killed
         # stored alike: `create table as` would compress the answers, and they would come back compressed
-        connection.execute(f"create table {_BEFORE} (like raw.tmdb_movies including storage)")
+        connection.execute(f"create table {_BEFORE} (like raw.tmdb_movies including storage including generated)")
         connection.execute(
-            f"insert into {_BEFORE} select * from raw.tmdb_movies where tmdb_id = any(%s)",  # noqa: S608 - a constant
+            f"insert into {_BEFORE} ({_COLUMNS}) select {_COLUMNS} from raw.tmdb_movies where tmdb_id = any(%s)",  # noqa: S608 - constants
             [list(films)],
         )
         connection.execute(
@@ -43,7 +44,7 @@ def _put_back(connection: psycopg.Connection) -> None:
         connection.execute(
             "delete from raw.tmdb_movies where tmdb_id in (select film from serving.films_of_benchmark)"
         )
-        connection.execute(f"insert into raw.tmdb_movies select * from {_BEFORE}")  # noqa: S608 - a constant
+        connection.execute(f"insert into raw.tmdb_movies ({_COLUMNS}) select {_COLUMNS} from {_BEFORE}")  # noqa: S608 - constants
         connection.execute(
             """
             delete from serving.prediction_log using serving.films_of_benchmark as asked
