@@ -16,10 +16,12 @@ from ingestion.records import MAX_ROW_CHARACTERS, Rejection, open_text, read_lin
 TARGET = "raw.tmdb_movies"
 REJECTED = sql.Identifier("raw", "tmdb_movies_rejected")
 
-_CREATE_INCOMING = (
-    "create temporary table incoming_payloads on commit drop as "
-    "select tmdb_id, payload, payload_hash, is_synthetic, 0::bigint as source_row from raw.tmdb_movies with no data"
-)
+# stored as in the landing table: a value that is compressed here would come there compressed
+_CREATE_INCOMING = """
+    create temporary table incoming_payloads on commit drop as
+    select tmdb_id, payload, payload_hash, is_synthetic, 0::bigint as source_row from raw.tmdb_movies with no data;
+    alter table incoming_payloads alter column payload set storage external
+"""
 _COPY = "copy incoming_payloads (tmdb_id, payload, payload_hash, is_synthetic, source_row) from stdin"
 _DUPLICATES = """
     select duplicate.source_row, duplicate.tmdb_id, duplicate.kept_row, duplicate.payload_hash = kept.payload_hash,

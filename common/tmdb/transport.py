@@ -167,9 +167,10 @@ class TmdbTransport:
         pause = self._paused_until - time.monotonic()
         if pause >= deadline.remaining:
             return None
-        time.sleep(max(0.0, pause))
+        if pause > 0.0:  # `sleep(0)` takes a tenth of a millisecond
+            time.sleep(pause)
         start = self._limits.take(deadline.at)
-        if start is not None:
+        if start is not None and start.wait_seconds > 0.0:
             time.sleep(start.wait_seconds)
         return start
 

@@ -19,18 +19,21 @@
     group by credit.item ->> 'id'
 {% endmacro %}
 
-{#- The lead actor, who is billed first: (person_id), one row or none. Nearly always that is whose `order` is 0. -#}
+{#-
+    The lead actor, who is billed first: (person_id), one row or none. Nearly always that is the first of the list, whose
+    `order` is 0; nobody can be billed before, and the others need not be looked at.
+-#}
 {% macro lead_actor_key(cast_members) %}
     select (lead.item ->> 'id')::bigint as person_id
     from (
-        select coalesce(
-            jsonb_path_query_first({{ cast_members }}, 'strict $[*] ? (@.type() == "object" && (@.order == 0 || @.order == "0"))'),
-            (
-                select {{ cast_members }} -> ((min({{ billing_place('member') }}) % 1000000)::integer - 1)
+        select {{ cast_members }} -> case
+            when {{ cast_members }} -> 0 ->> 'order' = '0' then 0
+            else (
+                select (min({{ billing_place('member') }}) % 1000000)::integer - 1
                 from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
                 where {{ is_object('member.item') }}
             )
-        ) as item
+        end as item
     ) as lead
     where lead.item ->> 'id' ~ '^[0-9]{1,18}$'
 {% endmacro %}

@@ -17,6 +17,7 @@ import pytest
 import requests
 from feast import FeatureStore
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from common.settings import Settings
 from feature_repo.manifest import load_feature_models
@@ -27,6 +28,7 @@ from tests.feature_films import (
     FULL_PAYLOAD,
     LOADED_AT,
     ROOT,
+    WOMAN_FIRST,
     Project,
     add_payload,
     add_rated_film,
@@ -137,6 +139,43 @@ def test_live_film_that_got_a_later_release_day_is_not_in_its_own_history(projec
     assert (before["production_release_year"], after["production_release_year"]) == (1999, 2030)
     history = {name: value for name, value in before.items() if name.startswith("history_")}
     assert history.items() <= after.items()
+
+
+@pytest.mark.parametrize(
+    ("orders", "is_known"),
+    [
+        ((0, 1, 3, 4), True),
+        (("0", "1", "3", "4"), True),
+        ((2, 3, 5, 6), True),
+        ((1, None, None, None), True),
+        ((None, None, None, None), True),
+        ((7, 7, 7, 7), True),
+        ((1, 0, 3, 4), False),
+        ((None, 5, None, None), False),
+    ],
+)
+def test_lead_actor_is_billed_first_wherever_the_list_has_them(
+    project: Project, orders: tuple[object, ...], is_known: bool
+) -> None:
+    """Of this cast the first has played leads before, the others have not."""
+    ordered = [{**member, "order": order} for member, order in zip(WOMAN_FIRST, orders, strict=True)]
+    cast: list[Any] = [{name: value for name, value in member.items() if value is not None} for member in ordered]
+    backwards = ["nobody", *cast[::-1]]
+    for members in [cast] if len(set(orders)) == 1 else [cast, backwards]:
+        with psycopg.connect(project.database_url, row_factory=dict_row) as connection:
+            connection.execute(
+                "insert into features.ftr_person_track_record select earlier.* "
+                "from features.ftr_person_track_record as record, "
+                """jsonb_populate_record(record, '{"event_timestamp": "1990-01-01"}') as earlier """
+                "where record.person_id = 11"
+            )
+            connection.execute(
+                "update raw.tmdb_movies set payload = jsonb_set(payload, '{credits,cast}', %s) where tmdb_id = 1",
+                [Jsonb(members)],
+            )
+            (row,) = connection.execute("select * from live.live_movie_features where movie_id = 1").fetchall()
+            connection.rollback()
+        assert (row["history_lead_actor_films_count"] > 0) == is_known
 
 
 def test_answer_without_credits_keeps_the_cast_that_the_file_knows(project: Project) -> None:

@@ -263,6 +263,21 @@ def test_payloads_are_accounted_for(database_url: str, tmp_path: Path) -> None:
     assert figures(load_file(database_url, movies, second)[1]) == (2, 1, 1, 0, 0, 1)
 
 
+def test_payload_of_a_file_lies_uncompressed_with_its_facts_beside_it(database_url: str, tmp_path: Path) -> None:
+    film_of_size = {"id": 1, "title": "A", "poster_path": 7, "overview": "She and he. " * 500}
+    payloads = write_payloads(tmp_path / "payloads.jsonl", film_of_size, {"id": 2, "title": "B", "credits": {}})
+    load_file(database_url, write(tmp_path / "movies.csv", film(1)), payloads)
+    stored = query(
+        database_url,
+        "select pg_column_compression(payload) as compression, title, poster_path, has_credits "
+        "from raw.tmdb_movies order by tmdb_id",
+    )
+    assert stored == [
+        {"compression": None, "title": "A", "poster_path": None, "has_credits": False},
+        {"compression": None, "title": "B", "poster_path": None, "has_credits": True},
+    ]
+
+
 def test_answer_of_tmdb_is_not_overwritten_by_a_file(database_url: str, tmp_path: Path) -> None:
     movies = write(tmp_path / "movies.csv", film(1))
     with psycopg.connect(database_url) as connection:
