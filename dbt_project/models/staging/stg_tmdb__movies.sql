@@ -2,7 +2,7 @@ with source as (
     select * from {{ source('raw', 'tmdb_movies') }}
 ),
 
--- One pass over the payload: it is compressed on disk, and every `payload -> 'key'` would unpack it again.
+-- One pass over the payload, which lies beside its row: every `payload -> 'key'` would fetch all of it again.
 -- All scalars are read as text, so that a key that is absent or oddly typed is an unknown value and not an error.
 unpacked as (
     select
@@ -31,9 +31,7 @@ unpacked as (
         film.credits -> 'cast' as cast_members,
         film.credits -> 'crew' as crew_members
     from source
-    cross join lateral jsonb_to_record(
-        case when jsonb_typeof(source.payload) = 'object' then source.payload else '{}' end
-    ) as film (
+    cross join lateral jsonb_to_record(source.payload) as film (
         imdb_id text,
         title text,
         original_title text,
