@@ -422,7 +422,8 @@ def _vector(champion: Champion, values: FeatureRow) -> bytes:
     """Feature values by name for the log; texts stay where they are, in the catalogue and the landing table."""
     features = champion.scorer.features.values()
     vector = {info.name: values[info.name] for info in features if info.kind != "text"}
-    return orjson.dumps(vector, default=plain_value, option=orjson.OPT_SERIALIZE_NUMPY)  # nan becomes null
+    written = orjson.dumps(vector, default=plain_value, option=orjson.OPT_SERIALIZE_NUMPY)  # nan becomes null
+    return bytes(memoryview(written))  # orjson's object keeps all the room that it was written in, here 32 kB for 3
 
 
 def _degraded(scoring: Scoring) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """A remembered vector is used exactly as long as nothing it depends on has changed."""
 
+import sys
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 
 from serving import film_states
 from serving.champion import Champion
+from serving.prediction import _vector
 from serving.schemas import ByTmdbId
 from serving.scored_films import ScoredFilm, ScoredFilms
 from tests.serving_parts import VALUES, Platform
@@ -33,6 +36,16 @@ def test_film_asked_again_is_not_scored_again(platform: Platform) -> None:
 
     assert first == second
     assert hits(platform) == 1
+
+
+def test_remembered_film_takes_the_room_that_it_needs(platform: Platform) -> None:
+    champion = platform.champions.current()
+    tracemalloc.start()
+    vectors = [_vector(champion, VALUES[109445]) for _ in range(100)]
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert taken < 2 * sum(map(sys.getsizeof, vectors))
 
 
 def test_publishing_the_online_store_scores_anew(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
