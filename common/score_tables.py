@@ -1,7 +1,6 @@
 """Raw scores of boosters of small trees, looked up instead of walked to: those of LightGBM, bit for bit.
 
-One look at all boosters' trees together takes less than LightGBM's three calls, above all for a single film, whose
-trees are not in the processor's cache (docs/decisions/0017-tree-tables.md).
+One look at all boosters' trees together takes less than LightGBM's three calls (docs/decisions/0017-tree-tables.md).
 """
 
 from collections.abc import Sequence
@@ -34,7 +33,9 @@ class ScoreTables:
         """The tables of boosters of the same matrix, None when a tree does not fit: see `TreePatterns.of()`."""
         forests = [roots_of(booster) for booster in boosters]
         roots = [root for trees, _ in forests for root in trees]
-        patterns = TreePatterns.of(roots, max(n_columns for _, n_columns in forests))
+        [n_columns, *others] = {n_columns for _, n_columns in forests}
+        can_be_looked_up = not others and all(trees for trees, _ in forests)
+        patterns = TreePatterns.of(roots, n_columns) if can_be_looked_up else None
         if patterns is None:
             return None
         return cls(

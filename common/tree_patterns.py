@@ -54,12 +54,18 @@ class TreePatterns:
         return cls(n_columns=n_columns, **_place(trees, n_columns), first_rows=np.cumsum([0, *sizes[:-1]]))
 
     def find(self, matrix: Floats) -> Integers:
-        """Each row's row in the tables, by tree: from shape (n_rows, n_columns) to (n_rows, n_trees)."""
+        """Each row's row in the tables, by tree: from shape (n_rows, n_columns) to (n_rows, n_trees).
+
+        Raises:
+            ValueError: the matrix has other columns than the trees were grown on.
+        """
+        if matrix.shape[1] != self.n_columns:
+            raise ValueError(f"The matrix has {matrix.shape[1]} columns and the trees read {self.n_columns}.")
         unknown = np.isnan(matrix)
         seen = np.hstack([np.where(unknown, -np.inf, matrix), np.where(unknown, np.inf, matrix)])
         left = np.take(seen, self.columns, axis=1) <= self.thresholds
         others = self.goes_left.shape[1] - 1
-        codes = matrix[:, self.columns[self.categorical] % self.n_columns]
+        codes = matrix[:, self.columns[self.categorical]]
         codes = np.nan_to_num(codes, nan=-1.0, posinf=-1.0, neginf=-1.0).astype(np.intp)
         codes[(codes < 0) | (codes > others)] = others
         left[:, self.categorical] = self.goes_left[np.arange(len(self.categorical)), codes]
@@ -69,9 +75,14 @@ class TreePatterns:
 
 
 def roots_of(booster: lightgbm.Booster) -> tuple[list[Node], int]:
-    """A booster's trees, and the columns of the matrix that it reads."""
+    """A booster's trees, and the columns of the matrix that it reads.
+
+    No trees when a score is not the sum of one number for each: of an averaged forest, and of linear trees.
+    """
     model = booster.dump_model()
-    return [tree["tree_structure"] for tree in model["tree_info"]], model["max_feature_idx"] + 1
+    roots = [tree["tree_structure"] for tree in model["tree_info"]]
+    is_sum = not model["average_output"] and not any("leaf_coeff" in leaf for root in roots for leaf in _leaves(root))
+    return roots if is_sum else [], model["max_feature_idx"] + 1
 
 
 def decisions(node: Node) -> Iterator[Node]:
@@ -80,6 +91,15 @@ def decisions(node: Node) -> Iterator[Node]:
         yield node
         yield from decisions(node["left_child"])
         yield from decisions(node["right_child"])
+
+
+def _leaves(node: Node) -> Iterator[Node]:
+    """All leaves below a node, or the leaf that it is."""
+    if "split_index" in node:
+        yield from _leaves(node["left_child"])
+        yield from _leaves(node["right_child"])
+    else:
+        yield node
 
 
 @cache

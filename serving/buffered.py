@@ -42,7 +42,7 @@ class BufferedApplication:
         self._app = app
         self._most_bytes = most_bytes
         self._is_last = is_last
-        # not a ThreadPoolExecutor: its futures and theirs of asyncio cost a sixth of the requests that we can answer
+        # not a ThreadPoolExecutor: asyncio's view of its futures costs a sixth of the requests that it can answer
         self._requests: SimpleQueue[tuple[dict[str, Any], asyncio.Future[Answer]]] = SimpleQueue()
         for number in range(threads):
             threading.Thread(target=self._work, name=f"request-{number}", daemon=True).start()
@@ -68,7 +68,7 @@ class BufferedApplication:
             return b"", False  # the application refuses it for its length
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await (self._collect(protocol) if length is None else protocol())
+                body = await (self._collect(protocol) if is_chunked or length is None else protocol())
         except TimeoutError:
             environ |= {REFUSED: 408, "CONTENT_LENGTH": "0"}
             return b"", False
@@ -98,6 +98,8 @@ class BufferedApplication:
             step: Callable[[], None] = partial(_settle, answered, self._answer(environ))
         except Exception as error:  # noqa: BLE001 - for whoever waits for the answer
             step = partial(_fail, answered, error)
+        except BaseException as error:  # noqa: BLE001 - the end of a thread would end the server's event loop
+            step = partial(_fail, answered, RuntimeError(f"The application ended with {error!r}."))
         with suppress(RuntimeError):  # the loop has ended meanwhile
             answered.get_loop().call_soon_threadsafe(step)
 

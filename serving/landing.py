@@ -40,8 +40,8 @@ class Landed:
 
 
 _NAMING = ("title", "original_title", "imdb_id", "release_date", "poster_path")
-_FIELDS = (*_NAMING, "source", "is_synthetic", "has_credits", "payload_hash", "fetched_at", "loaded_at")
-COLUMNS = ", ".join(f"landed.{name} as landed_{name}" for name in ("tmdb_id", *_FIELDS))
+_STATE = ("source", "is_synthetic", "has_credits", "payload_hash", "fetched_at", "loaded_at")
+COLUMNS = ", ".join(f"landed.{name} as landed_{name}" for name in ("tmdb_id", *_NAMING, *_STATE))
 
 
 class Landing:
@@ -94,9 +94,9 @@ class Landing:
 
 def read_landed(row: Row) -> Landed:
     """From a row with COLUMNS."""
-    values = {name: row[f"landed_{name}"] for name in _FIELDS}
     tmdb_id = row["landed_tmdb_id"]
-    return Landed(tmdb_id, {"id": tmdb_id, **{name: values.pop(name) for name in _NAMING}}, **values)
+    facts = {"id": tmdb_id, **{name: row[f"landed_{name}"] for name in _NAMING}}
+    return Landed(tmdb_id, facts, **{name: row[f"landed_{name}"] for name in _STATE})
 
 
 def _without_nul(value: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from serving.schemas import Reason
 
-KEEP_FILMS = 10_000  # about 10 kB each, with what the other memories of a film take
+KEEP_FILMS = 10_000  # about 8 kB each
 KEEP_SECONDS = 600.0  # a view rebuilt by hand, without publishing, is noticed after ten minutes
 
 

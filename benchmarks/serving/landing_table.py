@@ -17,7 +17,7 @@ def landed_as_before(settings: Settings, films: Sequence[int]) -> Iterator[None]
     with psycopg.connect(settings.database_url) as connection:
         _put_back(connection)  # of a run that was killed
         # stored alike: `create table as` would compress the answers, and they would come back compressed
-        connection.execute(f"create table {_BEFORE} (like raw.tmdb_movies including storage including generated)")
+        connection.execute(f"create table {_BEFORE} (like raw.tmdb_movies including storage)")
         connection.execute(
             f"insert into {_BEFORE} ({_COLUMNS}) select {_COLUMNS} from raw.tmdb_movies where tmdb_id = any(%s)",  # noqa: S608 - constants
             [list(films)],

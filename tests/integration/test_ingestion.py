@@ -278,8 +278,7 @@ def test_payload_of_a_file_lies_uncompressed_with_its_facts_beside_it(database_u
     ]
 
 
-def test_what_is_no_object_cannot_be_an_answer(database_url: str, tmp_path: Path) -> None:
-    load_file(database_url, write(tmp_path / "movies.csv", film(1)))
+def test_what_is_no_object_cannot_be_an_answer(database_url: str) -> None:
     with psycopg.connect(database_url) as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute("insert into raw.tmdb_movies values (1, '[]', 'api', false, 'x', now(), now())")
 

@@ -294,7 +294,7 @@ def test_old_answers_and_predictions_expire_and_files_stay(database: Database) -
 
     assert landing.expire(timedelta(days=180)) == 1
     left = Catalogue(database).find([1, 78, 79])
-    assert [film for film, (_, answer) in left.items() if answer] == [1, 79]
+    assert {film for film, (_, answer) in left.items() if answer} == {1, 79}
 
 
 @contextmanager

@@ -106,8 +106,9 @@ def test_a_chunked_question_is_answered(served: Served) -> None:
     [
         POST + b"Content-Length: 600000\r\n\r\n" + b" " * 1000,
         POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b" " * 1_000_000),
+        POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b" " * 1_000_000),
     ],
-    ids=["announced", "chunked"],
+    ids=["announced", "chunked", "chunked beside a length"],
 )
 def test_an_oversize_body_is_refused_without_being_read_to_its_end(served: Served, request_bytes: bytes) -> None:
     answer = send(served, request_bytes)

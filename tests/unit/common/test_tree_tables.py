@@ -138,7 +138,21 @@ def test_booster_that_learned_nothing_has_its_base_alone() -> None:
     assert_same_as_lightgbm(booster, grow(), matrix=rows(3))
 
 
-@pytest.mark.parametrize("settings", [{"num_leaves": MAX_DECISIONS + 2}, {"zero_as_missing": True}], ids=str)
+def test_matrix_of_another_width_is_refused() -> None:
+    with pytest.raises(ValueError, match="has 5 columns and the trees read 4"):
+        tables_of(grow()).of_rows(np.zeros((2, 5)))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_leaves": MAX_DECISIONS + 2},
+        {"zero_as_missing": True},
+        {"linear_tree": True},
+        {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5},
+    ],
+    ids=str,
+)
 def test_trees_that_do_not_fit_have_no_tables(settings: dict[str, object]) -> None:
     assert ShapTables.of(grow(**settings)) is None
     assert ScoreTables.of([grow(), grow(**settings)]) is None
