@@ -76,22 +76,28 @@ def install(venv: Path, lock: Path) -> None:
     )
     check_disk(venv)
     interpreter = find_interpreter()
-    uv: str | Path | None = shutil.which("uv")
+    found = shutil.which("uv")
     if not (venv / "bin" / "python").exists():
         run(
             [interpreter, "-m", "venv", venv]
-            if uv is None
-            else [uv, "venv", "--quiet", "--python", interpreter, venv]
+            if found is None
+            else [found, "venv", "--quiet", "--python", interpreter, venv]
         )
-    if uv is None:
-        run([venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"])
-        uv = venv / "bin" / "uv"
-    pip = [uv, "pip", "install", "--python", venv / "bin" / "python"]
+    pip = [found or install_uv(venv), "pip", "install", "--python", venv / "bin" / "python"]
     # bytecode once, here: without it the first dbt run alone takes six seconds longer
     run([*pip, "--compile-bytecode", "--require-hashes", "-r", lock])
     run([*pip, "--quiet", "--no-deps", "--no-build-isolation", "-e", ROOT])
     stamp.write_text(wanted)
     print(f"Environment: ready after {time.monotonic() - started:.0f} s", flush=True)
+
+
+def install_uv(venv: Path) -> Path:
+    """Install uv into the environment; one that uv made itself, when it was on the PATH, has no pip yet."""
+    python = venv / "bin" / "python"
+    if not any((venv / "lib").glob("python*/site-packages/pip")):
+        run([python, "-m", "ensurepip"])
+    run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"])
+    return venv / "bin" / "uv"
 
 
 def check_disk(venv: Path) -> None:

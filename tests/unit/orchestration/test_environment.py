@@ -47,6 +47,19 @@ def test_a_full_disk_is_refused_before_anything_is_made(monkeypatch: pytest.Monk
         environment.check_disk(tmp_path / ".venv")
 
 
+@pytest.mark.parametrize(("has_pip", "steps"), [(True, ["pip"]), (False, ["ensurepip", "pip"])])
+def test_environment_that_uv_made_gets_pip_when_uv_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_pip: bool, steps: list[str]
+) -> None:
+    packages = tmp_path / "lib" / "python3.12" / "site-packages"
+    (packages / "pip" if has_pip else packages).mkdir(parents=True)
+    commands: list[list[object]] = []
+    monkeypatch.setattr(environment, "run", commands.append)
+
+    assert environment.install_uv(tmp_path) == tmp_path / "bin" / "uv"
+    assert [command[2] for command in commands] == steps
+
+
 def test_the_script_parses_on_an_old_python(root: Path) -> None:
     source = (root / "orchestration" / "environment.py").read_text()
     assert source.index("from __future__ import annotations") < source.index("import argparse")
