@@ -57,8 +57,8 @@ class FeatureEncoder:
         *starts, self.n_columns = itertools.accumulate(widths, initial=0)
         self.starts = tuple(starts)
         columns = dict(zip(features, starts, strict=True))
-        self._numbers = {name: columns[name] for name, info in features.items() if info.kind == "number"}
-        self._number_columns = np.array(list(self._numbers.values()), dtype=np.intp)
+        self._numbers = [name for name, info in features.items() if info.kind == "number"]
+        self._number_columns = np.array([columns[name] for name in self._numbers], dtype=np.intp)
         self._categories = {info: columns[name] for name, info in features.items() if info.kind == "category"}
         self._texts = {
             name: (text_encoders[name], slice(columns[name], columns[name] + text_encoders[name].n_columns))

@@ -62,7 +62,7 @@ class ScoreTables:
 
 def _tabulate(root: Node) -> Floats:
     """A tree's score by pattern, shape (2 ** n_decisions,)."""
-    goes_left = subsets(sum(1 for _ in decisions(root)))
+    goes_left = subsets(len(decisions(root)))
 
     def score(node: Node) -> Floats:
         if "split_index" not in node:

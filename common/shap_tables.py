@@ -74,7 +74,7 @@ def _tabulate(root: Node, features: Sequence[int]) -> tuple[Floats, float]:
     row both ways, in the shares of the films of training (Lundberg et al. 2018, https://arxiv.org/abs/1802.03888,
     algorithm 1).
     """
-    goes_left, is_known = subsets(sum(1 for _ in decisions(root))), subsets(len(features))
+    goes_left, is_known = subsets(len(decisions(root))), subsets(len(features))
 
     def expect(node: Node) -> Any:
         """The score below a node, shape (n_patterns, n_sets of known features)."""

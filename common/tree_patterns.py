@@ -45,7 +45,7 @@ class TreePatterns:
     @classmethod
     def of(cls, roots: Sequence[Node], n_columns: int) -> "TreePatterns | None":
         """None when a tree has more than MAX_DECISIONS decisions or takes zero for unknown, or when there is none."""
-        trees = [list(decisions(root)) for root in roots]
+        trees = [decisions(root) for root in roots]
         if not trees or any(
             len(tree) > MAX_DECISIONS or any(node["missing_type"] == "Zero" for node in tree) for tree in trees
         ):
@@ -81,25 +81,21 @@ def roots_of(booster: lightgbm.Booster) -> tuple[list[Node], int]:
     """
     model = booster.dump_model()
     roots = [tree["tree_structure"] for tree in model["tree_info"]]
-    is_sum = not model["average_output"] and not any("leaf_coeff" in leaf for root in roots for leaf in _leaves(root))
+    is_sum = not model["average_output"] and not any("leaf_coeff" in node for root in roots for node in _nodes(root))
     return roots if is_sum else [], model["max_feature_idx"] + 1
 
 
-def decisions(node: Node) -> Iterator[Node]:
-    """A node's decision and all below it; a leaf has none."""
-    if "split_index" in node:
-        yield node
-        yield from decisions(node["left_child"])
-        yield from decisions(node["right_child"])
+def decisions(root: Node) -> list[Node]:
+    """A tree's decisions; a leaf has none."""
+    return [node for node in _nodes(root) if "split_index" in node]
 
 
-def _leaves(node: Node) -> Iterator[Node]:
-    """All leaves below a node, or the leaf that it is."""
-    if "split_index" in node:
-        yield from _leaves(node["left_child"])
-        yield from _leaves(node["right_child"])
-    else:
-        yield node
+def _nodes(node: Node) -> Iterator[Node]:
+    """A node and all below it, decisions and leaves."""
+    yield node
+    for side in ("left_child", "right_child"):
+        if side in node:
+            yield from _nodes(node[side])
 
 
 @cache
