@@ -72,6 +72,11 @@ class Scorer:
     def feature_names(self) -> tuple[str, ...]:
         return tuple(self.features)
 
+    @cached_property
+    def value_names(self) -> tuple[str, ...]:
+        """The features that are not texts."""
+        return tuple(name for name, info in self.features.items() if info.kind != "text")
+
     def encode(self, rows: Sequence[Mapping[str, object]]) -> Floats:
         """Turn feature values by name into the model's matrix, shape (n_rows, n_columns).
 

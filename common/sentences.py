@@ -38,16 +38,15 @@ def language_names() -> dict[str, str]:
 
 def plain_value(value: Any) -> float | str | bool | None:
     """A feature's value as JSON and people have it: no nan, no numpy, 2 instead of 2.0."""
-    if hasattr(value, "item"):
-        value = value.item()
-    if value is None or isinstance(value, bool | str):
+    if type(value) is float:
+        return int(value) if value.is_integer() else None if math.isnan(value) else value
+    if value is None or type(value) is int or type(value) is str or type(value) is bool:
         return value
+    if hasattr(value, "item"):
+        return plain_value(value.item())
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    number = float(value)
-    if math.isnan(number):
-        return None
-    return int(number) if number.is_integer() else number
+    return plain_value(float(value))
 
 
 @lru_cache(maxsize=20_000, typed=True)  # the same few thousand sentences are told of most films

@@ -14,13 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
 
 _WORD = re.compile(r"\w\w+")
+_WORDS_ALONE = re.compile(r"\w*")
+
+
+def split_words(text: str) -> list[str]:
+    """List the words of two or more characters in lower case."""
+    text = text.lower()
+    words = [piece for piece in text.split() if len(piece) > 1]
+    # a text of words and spaces, as a story is, is split by now; an expression takes four times as long
+    return words if _WORDS_ALONE.fullmatch("".join(words)) else _WORD.findall(text)
 
 
 def split_terms(text: str) -> list[str]:
-    """List the words of two or more characters in lower case, then every pair of neighbours: "old man" is a term."""
-    words = _WORD.findall(text.lower())
+    """List the words, then every pair of neighbours: "old man" is a term."""
+    words = split_words(text)
     return [*words, *map(" ".join, itertools.pairwise(words))]
 
 
@@ -45,32 +55,27 @@ class TextEncoder:
         return int(self.intercepts.shape[0])
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        """From 1: `filter()` would leave out a term of number 0."""
-        return {term: number for number, term in enumerate(self.terms, start=1)}
+    def _vocabulary(self) -> "_Vocabulary":
+        return _Vocabulary(self.terms)
 
     def encode(self, texts: Sequence[object]) -> Floats:
         """Shape (n_texts, n_columns); an unknown (None) or empty text is nan, not the average text."""
         encoded = np.full((len(texts), self.n_columns), np.nan)
-        met: list[int] = []  # the numbers of the terms that were met, text by text
-        counts_met: dict[int, int] = {}  # how many in each text in which a term was met
-        for row, text in enumerate(texts):
-            if isinstance(text, str) and text.strip():
-                encoded[row] = self.intercepts
-                before = len(met)
-                met.extend(filter(None, map(self._numbers.get, split_terms(text))))
-                if len(met) > before:
-                    counts_met[row] = len(met) - before
-        if met:
-            rows, width = np.array(list(counts_met)), len(self.terms) + 1
-            cells = np.array(met) + np.repeat(rows * width, list(counts_met.values()))
+        written = {row: text for row, text in enumerate(texts) if isinstance(text, str) and text.strip()}
+        known = np.array(list(written), dtype=np.intp)
+        encoded[known] = self.intercepts
+        rows, terms = self._vocabulary.find(list(written.values()))
+        if len(terms):
             # sorted by unique(): sums then do not depend on the order in which the terms were met
-            cells, counts = np.unique(cells, return_counts=True)
-            positions, starts = cells % width - 1, np.searchsorted(cells, rows * width)
-            values = self.idf[positions] * (1.0 + np.log(counts))
+            cells, counts = np.unique(
+                np.array(known, dtype=np.intp)[rows] * len(self.terms) + terms, return_counts=True
+            )
+            rows, terms = np.divmod(cells, len(self.terms))
+            starts = np.flatnonzero(np.diff(rows, prepend=-1))
+            values = self.idf[terms] * (1.0 + np.log(counts))
             lengths = np.sqrt(np.add.reduceat(values * values, starts))
-            projected = np.add.reduceat(values[:, np.newaxis] * self.weights[positions], starts, axis=0)
-            encoded[rows] += projected / lengths[:, np.newaxis]
+            projected = np.add.reduceat(values[:, np.newaxis] * self.weights[terms], starts, axis=0)
+            encoded[rows[starts]] += projected / lengths[:, np.newaxis]
         return encoded
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -88,4 +93,42 @@ class TextEncoder:
             idf=arrays["idf"].astype(np.float64),
             weights=arrays["weights"].astype(np.float64),
             intercepts=arrays["intercepts"].astype(np.float64),
+        )
+
+
+class _Vocabulary:
+    """Finds terms in texts: words by name, pairs of words by the numbers of both, those of all texts at once."""
+
+    def __init__(self, terms: Sequence[str]) -> None:
+        names = dict.fromkeys(word for term in terms for word in term.split(" "))
+        self._numbers = {name: number for number, name in enumerate(names, start=1)}  # 0: a word of no term
+        self._term_of_word = np.full(len(names) + 1, -1)
+        pairs: dict[int, int] = {}
+        for position, term in enumerate(terms):
+            first, *second = map(self._numbers.__getitem__, term.split(" "))
+            if second:
+                pairs[first * len(names) + second[0]] = position
+            else:
+                self._term_of_word[first] = position
+        self._pairs = np.array([-1, *sorted(pairs)])  # no pair is -1, so there is one to look at
+        self._term_of_pair = np.array([-1, *(pairs[pair] for pair in sorted(pairs))])
+
+    def find(self, texts: Sequence[str]) -> tuple[Integers, Integers]:
+        """(places of texts, positions of terms), one of each for every time that a term stands in a text."""
+        met: list[int] = []
+        lengths: list[int] = []
+        for text in texts:
+            in_text = split_words(text)
+            met.extend(map(self._numbers.get, in_text, itertools.repeat(0)))
+            lengths.append(len(in_text))
+        words = np.array(met, dtype=np.intp)
+        places = np.repeat(np.arange(len(texts)), np.array(lengths, dtype=np.intp))
+        first = np.flatnonzero((places[1:] == places[:-1]) & (words[1:] > 0) & (words[:-1] > 0))
+        pairs = words[first] * len(self._numbers) + words[first + 1]
+        nearest = np.searchsorted(self._pairs, pairs, side="right") - 1
+        found = self._pairs[nearest] == pairs
+        of_words = self._term_of_word[words]
+        return (
+            np.concatenate([places[of_words >= 0], places[first][found]]),
+            np.concatenate([of_words[of_words >= 0], self._term_of_pair[nearest][found]]),
         )

@@ -40,14 +40,14 @@ def explain(
     """
     infos, sizes = list(features.values()), list(map(abs, contributions))
     reasons: dict[str, Reason] = {}
-    strong = [place for place in range(len(infos)) if sizes[place] >= MIN_CONTRIBUTION]
-    for place in sorted(strong, key=sizes.__getitem__, reverse=True):
-        if len(reasons) == MAX_REASONS:
+    for place in sorted(range(len(infos)), key=sizes.__getitem__, reverse=True):
+        if len(reasons) == MAX_REASONS or sizes[place] < MIN_CONTRIBUTION:
             break
         info, contribution = infos[place], contributions[place]
         text = describe(info, values)
-        value = _cut(plain_value(values.get(info.name)))
-        reasons.setdefault(text, Reason(feature=info.name, value=value, contribution=float(contribution), text=text))
+        if text not in reasons:
+            value = _cut(plain_value(values.get(info.name)))
+            reasons[text] = Reason(feature=info.name, value=value, contribution=contribution, text=text)
     return list(reasons.values())
 
 

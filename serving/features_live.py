@@ -3,7 +3,8 @@
 Nothing is computed here. The view uses the same macros as the tables that the model learned from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +14,8 @@ from common.errors import FeatureStoreError, PlatformError
 from serving.database import Database
 
 FeatureRow = Mapping[str, Any]
+PART_FILMS = 20  # of a batch, in one query
+PARTS_AT_A_TIME = 2  # of a process, however many batches it answers
 
 
 class LiveFeatures:
@@ -21,6 +24,8 @@ class LiveFeatures:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries: dict[tuple[str, ...], str] = {}
+        # kept: where PostgreSQL has every core, a new thread for each batch waited 10 ms for its first turn
+        self._threads = ThreadPoolExecutor(PARTS_AT_A_TIME, thread_name_prefix="live-features")
 
     def read(self, tmdb_ids: Sequence[int], feature_names: tuple[str, ...]) -> dict[int, FeatureRow]:
         """Feature values by film; a film whose answer has not landed is absent, a value may be None.
@@ -35,6 +40,15 @@ class LiveFeatures:
             self._queries.pop(feature_names, None)  # the view has been built anew with other columns
             raise
         return {row.pop("movie_id"): row for row in rows}
+
+    def read_in_parts(
+        self, tmdb_ids: Sequence[int], feature_names: tuple[str, ...]
+    ) -> Iterator[dict[int, FeatureRow]]:
+        """As `read()`, in parts as they arrive: the caller works on one while PostgreSQL computes others."""
+        parts = [tmdb_ids[start : start + PART_FILMS] for start in range(0, len(tmdb_ids), PART_FILMS)]
+        if len(parts) < 2:
+            return (self.read(part, feature_names) for part in parts)
+        return _as_they_arrive({self._threads.submit(self.read, part, feature_names) for part in parts})
 
     def warm_up(self, feature_names: tuple[str, ...]) -> None:
         """Plan the query before a request does: it takes longer than running it; a request tells what failed."""
@@ -59,6 +73,17 @@ class LiveFeatures:
                 "Build it: make up, or train a model on what is there: make train-model."
             )
         return _films_query(feature_names)
+
+
+def _as_they_arrive(pending: set[Future[dict[int, FeatureRow]]]) -> Iterator[dict[int, FeatureRow]]:
+    """What has arrived in the meantime, together."""
+    try:
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            yield {tmdb_id: row for part in done for tmdb_id, row in part.result().items()}
+    finally:
+        for part in pending:
+            part.cancel()
 
 
 def _films_query(feature_names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """From films to answers: resolve, get features (live or online), score all films at once, explain each."""
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,10 +64,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Scoring:
-    """A subject, what the model says about it, and whether that was remembered."""
+    """A subject, what the model says about it, the answer with both, and whether the model's part was remembered."""
 
     subject: Subject
     scored: ScoredFilm
+    answer: PredictionAnswer
     is_cached: bool
 
 
@@ -124,8 +125,8 @@ class Predictor:
         tmdb_ids = list(dict.fromkeys(item for item in found if isinstance(item, int)))
         subjects = self._look_up(tmdb_ids, deadline, clock)
         scorings = self._score(subjects, champion, clock)
-        answers = {tmdb_id: self._answer(item, champion) for tmdb_id, item in scorings.items()}
         self._write_down(scorings, champion, clock)
+        answers = {i: item.answer if isinstance(item, Scoring) else item for i, item in scorings.items()}
         return [item if isinstance(item, PlatformError) else answers[item] for item in found]
 
     def describe(self, tmdb_id: int) -> MovieAnswer:
@@ -223,49 +224,71 @@ class Predictor:
             if scored is None:
                 unknown[tmdb_id] = subject
             else:
-                scorings[tmdb_id] = Scoring(subject, scored, is_cached=True)
+                scorings[tmdb_id] = self._scoring(subject, scored, champion, is_cached=True)
         self._metrics.cache.labels("hit").inc(len(keys) - len(unknown))
         if unknown:
             self._metrics.cache.labels("miss").inc(len(unknown))
-            for tmdb_id, result in self._score_in_parts(unknown, champion, clock).items():
+            for tmdb_id, result in self._score_anew(unknown, champion, clock).items():
                 scorings[tmdb_id] = result
                 if isinstance(result, Scoring) and not result.scored.note:
                     self._scored.put(keys[tmdb_id], result.scored)
         return scorings
 
-    def _score_in_parts(
-        self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
-    ) -> dict[int, Scoring | PlatformError]:
-        """Score films; many live ones in parts, so that the model works while PostgreSQL does."""
-        live = [i for i, subject in subjects.items() if subject.is_live]
-        stored = [i for i, subject in subjects.items() if not subject.is_live]  # Feast is asked once
-        starts = range(0, len(live), PART_FILMS)
-        parts = [part for part in (stored, *(live[start : start + PART_FILMS] for start in starts)) if part]
-        if len(parts) == 1:
-            return self._score_anew(subjects, champion, clock)
-        with ThreadPoolExecutor(PARTS_AT_A_TIME) as pool:
-            scored = pool.map(lambda ids: self._score_anew({i: subjects[i] for i in ids}, champion, clock), parts)
-            return {tmdb_id: result for part in scored for tmdb_id, result in part.items()}
-
     def _score_anew(
         self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
     ) -> dict[int, Scoring | PlatformError]:
-        """Score films together."""
-        rows, failure = self._read_features(subjects, champion, clock)
-        results: dict[int, Scoring | PlatformError] = {
-            i: failure or _without_features(subject) for i, subject in subjects.items() if i not in rows
-        }
-        ready = [i for i in subjects if i in rows]
-        if not ready:
-            return results
+        """Score films together; of many live ones some while PostgreSQL computes the features of others."""
+        results: dict[int, Scoring | PlatformError] = {}
+        failure = None
+        for rows, failure in self._read_features(subjects, champion, clock):
+            results.update(self._score_rows(subjects, rows, failure, champion, clock))
+        for tmdb_id in subjects.keys() - results.keys():
+            results[tmdb_id] = failure or _without_features(subjects[tmdb_id])
+        return results
+
+    def _read_features(
+        self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
+    ) -> Iterator[tuple[Mapping[int, FeatureRow], PlatformError | None]]:
+        """Features by film, from Feast's online store and, part by part, from the live view; and why Feast failed."""
+        rows: dict[int, FeatureRow] = {}
+        failure: PlatformError | None = None
+        names = champion.scorer.feature_names
+        live_parts = self._live.read_in_parts([i for i, subject in subjects.items() if subject.is_live], names)
+        stored = [i for i, subject in subjects.items() if not subject.is_live]
+        if stored:
+            try:
+                with clock("online_features"):
+                    rows.update(self._online.read(stored, champion.scorer.feature_service))
+            except PlatformError as error:
+                failure = error
+        landed = [i for i in stored if i not in rows and subjects[i].landed is not None]
+        if landed:
+            with clock("live_features"):
+                rows.update(self._live.read(landed, names))
+        if rows:
+            yield rows, failure
+        for part in clock.each("live_features", live_parts):
+            yield part, failure
+
+    def _score_rows(
+        self,
+        subjects: Mapping[int, Subject],
+        rows: Mapping[int, FeatureRow],
+        failure: PlatformError | None,
+        champion: Champion,
+        clock: StageClock,
+    ) -> Iterator[tuple[int, Scoring]]:
+        """Score films whose features are there in one pass."""
+        if not rows:
+            return
         scorer = champion.scorer
         with clock("model"):
-            matrix = scorer.encode([rows[i] for i in ready])
+            matrix = scorer.encode(list(rows.values()))
             ratings = scorer.probabilities(matrix).tolist()
             contributions = scorer.contributions(matrix).tolist()
         with clock("explain"):
-            for tmdb_id, probabilities, shares in zip(ready, ratings, contributions, strict=True):
-                subject, values = subjects[tmdb_id], rows[tmdb_id]
+            for (tmdb_id, values), probabilities, shares in zip(rows.items(), ratings, contributions, strict=True):
+                subject = subjects[tmdb_id]
                 scored = ScoredFilm(
                     vector=_vector(champion, values),
                     ratings=tuple(probabilities),
@@ -274,35 +297,13 @@ class Predictor:
                     missing=find_missing(scorer.features, values),
                     note=f"{failure} Features were computed anew." if failure and not subject.is_live else "",
                 )
-                results[tmdb_id] = Scoring(subject, scored, is_cached=False)
-        return results
+                yield tmdb_id, self._scoring(subject, scored, champion, is_cached=False)
 
-    def _read_features(
-        self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
-    ) -> tuple[dict[int, FeatureRow], PlatformError | None]:
-        """Features by film, live ones from the views, others from Feast's online store; and why that failed."""
-        rows: dict[int, FeatureRow] = {}
-        failure: PlatformError | None = None
-        stored = [tmdb_id for tmdb_id, subject in subjects.items() if not subject.is_live]
-        if stored:
-            try:
-                with clock("online_features"):
-                    rows.update(self._online.read(stored, champion.scorer.feature_service))
-            except PlatformError as error:
-                failure = error
-        landed = [i for i, subject in subjects.items() if i not in rows and subject.landed is not None]
-        if landed:
-            with clock("live_features"):
-                rows.update(self._live.read(landed, champion.scorer.feature_names))
-        return rows, failure
-
-    def _answer(self, scoring: Scoring | PlatformError, champion: Champion) -> PredictionAnswer | PlatformError:
-        if isinstance(scoring, PlatformError):
-            return scoring
-        subject, scored = scoring.subject, scoring.scored
+    def _scoring(self, subject: Subject, scored: ScoredFilm, champion: Champion, *, is_cached: bool) -> Scoring:
         ratings = scored.ratings
+        degraded = (*subject.degraded, scored.note) if scored.note else subject.degraded
         self._metrics.verdict(scored.verdict).inc()
-        return PredictionAnswer(
+        answer = PredictionAnswer(
             movie=movie_facts(subject.film),
             prediction=Prediction(
                 passes=ratings[3] >= 0.5,
@@ -316,7 +317,7 @@ class Predictor:
                 live=subject.is_live,
                 fetched_at=fetched_at(subject.landed),
                 missing=list(scored.missing),
-                degraded=list(_degraded(scoring)),
+                degraded=list(degraded),
             ),
             model=ModelName(
                 name=champion.version.name,
@@ -324,6 +325,7 @@ class Predictor:
                 feature_service=champion.scorer.feature_service,
             ),
         )
+        return Scoring(subject, scored, answer, is_cached)
 
     def _write_down(
         self, scorings: Mapping[int, Scoring | PlatformError], champion: Champion, clock: StageClock
@@ -350,7 +352,7 @@ class Predictor:
                     verdict=scoring.scored.verdict,
                     is_live=scoring.subject.is_live,
                     is_cached=scoring.is_cached,
-                    degraded=_degraded(scoring),
+                    degraded=tuple(scoring.answer.data.degraded),
                     stage_seconds=clock.seconds,
                 )
             )
@@ -420,15 +422,9 @@ def _key(subject: Subject, champion: Champion, published_at: datetime | None) ->
 
 def _vector(champion: Champion, values: FeatureRow) -> bytes:
     """Feature values by name for the log; texts stay where they are, in the catalogue and the landing table."""
-    features = champion.scorer.features.values()
-    vector = {info.name: values[info.name] for info in features if info.kind != "text"}
+    vector = {name: values[name] for name in champion.scorer.value_names}
     written = orjson.dumps(vector, default=plain_value, option=orjson.OPT_SERIALIZE_NUMPY)  # nan becomes null
     return bytes(memoryview(written))  # orjson's object keeps all the room that it was written in, here 32 kB for 3
-
-
-def _degraded(scoring: Scoring) -> tuple[str, ...]:
-    note = scoring.scored.note
-    return (*scoring.subject.degraded, note) if note else scoring.subject.degraded
 
 
 def _without_features(subject: Subject) -> MovieNotFoundError:

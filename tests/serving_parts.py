@@ -173,6 +173,9 @@ class FakeFeatures:
             raise FeatureStoreError("The feature store does not answer.")
         return {tmdb_id: VALUES[tmdb_id] for tmdb_id in tmdb_ids if tmdb_id in VALUES}
 
+    def read_in_parts(self, tmdb_ids: Sequence[int], names: object) -> Iterator[dict[int, dict[str, Any]]]:
+        return (self.read([tmdb_id], names) for tmdb_id in tmdb_ids)
+
 
 class Platform:
     """The app and the parts that a test may change."""

@@ -29,7 +29,7 @@
         select {{ cast_members }} -> case
             when {{ cast_members }} -> 0 ->> 'order' = '0' then 0
             else (
-                select (min({{ billing_place('member') }}) % 1000000)::integer - 1
+                select (min({{ billing_place("member.item ->> 'order'", "member.position") }}) % 1000000)::integer - 1
                 from jsonb_array_elements({{ cast_members }}) with ordinality as member (item, position)
                 where {{ is_object('member.item') }}
             )

@@ -22,3 +22,19 @@
         nullif(jsonb_path_query_array({{ known_array(column) }}, '$[*] ? (@.type() == "string" && @ != "")'), '[]')
     )
 {%- endmacro %}
+
+{#-
+    The objects of a json array as rows, their fields as texts and last their place in the list; what is no object is
+    left out. One function takes all fields of an object at once, half the time of a `->>` for each.
+-#}
+{% macro json_objects(list, fields) -%}
+    rows from (
+        jsonb_to_recordset(
+            case
+                when {{ list }} @? 'strict $[*] ? (@.type() != "object")'
+                    then jsonb_path_query_array({{ list }}, 'strict $[*] ? (@.type() == "object")')
+                else {{ list }}
+            end
+        ) as ({% for field in fields %}"{{ field }}" text{{ ', ' if not loop.last }}{% endfor %})
+    ) with ordinality
+{%- endmacro %}

@@ -27,11 +27,10 @@
             {%- endfor %}
         from (
             select
-                coalesce(member.item ->> 'id', 'position ' || member.position) as person,
-                member.item ->> 'gender' as gender,
-                {{ groups_by_text(crew_roles()) }} ->> (member.item ->> 'job') as role
-            from jsonb_array_elements(movies.crew_members) with ordinality as member (item, position)
-            where {{ is_object('member.item') }}
+                coalesce(member.id, 'position ' || member.position) as person,
+                member.gender,
+                {{ groups_by_text(crew_roles()) }} ->> member.job as role
+            from {{ json_objects('movies.crew_members', ['id', 'gender', 'job']) }} as member (id, gender, job, position)
             offset 0  -- so that each is taken out of the json once
         ) as credit
         group by credit.person

@@ -2,6 +2,7 @@
     One normalised film relation out of both sources, the ground of every release-day feature.
     `full join`: every film, for the tables. `left join`: films with a TMDB answer, for the live view, where
     `where movie_id = ...` must reach both primary keys. It is one text, so the two cannot drift apart.
+    The live view asks for the rated file's lists only where TMDB has none: through the join PostgreSQL unpacks all.
     A TMDB answer wins field by field: what it does not know (an empty cast, no budget) does not erase what the
     rated file knows.
 -#}
@@ -19,7 +20,14 @@
 
         -- lists
         {%- for column in ['genres', 'countries', 'companies', 'cast_members', 'crew_members'] %}
+        {%- if join_type == 'full join' %}
         coalesce(tmdb.{{ column }}, kaggle.{{ column }}) as {{ column }},
+        {%- else %}
+        coalesce(
+            tmdb.{{ column }},
+            (select rated.{{ column }} from {{ ref('stg_kaggle__movies') }} as rated where rated.movie_id = tmdb.movie_id)
+        ) as {{ column }},
+        {%- endif %}
         {%- endfor %}
 
         -- numerics

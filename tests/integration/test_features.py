@@ -257,7 +257,7 @@ def test_live_view_computes_only_the_families_that_are_selected(project: Project
         query = f"explain select {columns} from live.live_movie_features where movie_id = 1"  # noqa: S608  # constants
         return "\n".join(row["QUERY PLAN"] for row in project.rows(query))
 
-    history, words = "ftr_person_track_record", "regexp_split_to_table"
+    history, words = "ftr_person_track_record", "string_to_table"
     everything, cast = plan_of("*"), plan_of("cast_members_count, production_runtime_minutes, genre_is_war")
     assert history in everything
     assert words in everything
