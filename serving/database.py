@@ -129,7 +129,8 @@ class Database:
             DatabaseError, FeatureStoreError: as `fetch()`.
         """
         with self._borrow() as connection, self._watchdog.watch(connection):
-            return connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()
+            # binary: a hundred numbers a row need not be written and read as text
+            return connection.execute(query, {"keys": bigints(keys)}, prepare=True, binary=True).fetchall()
 
     def plan(self, query: str) -> None:
         """Let a query of `fetch_for_each()` be planned on every connection, those of today and those to come.

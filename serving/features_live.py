@@ -14,7 +14,7 @@ from common.errors import FeatureStoreError, PlatformError
 from serving.database import Database
 
 FeatureRow = Mapping[str, Any]
-PART_FILMS = 20  # of a batch, in one query
+PART_FILMS = 50  # of a batch, in one query: each costs 1 ms besides, so not less than half of the largest batch
 PARTS_AT_A_TIME = 2  # of a process, however many batches it answers
 
 

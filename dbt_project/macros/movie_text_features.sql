@@ -154,11 +154,17 @@
 
 {% macro told_texts() -%} {{ return(['title', 'tagline', 'overview']) }} {%- endmacro %}
 
-{% macro distinct_count(words) -%}
-    (select count(distinct listed.word) from unnest({{ words }}) as listed (word))
-{%- endmacro %}
-
-{% macro text_sums() %}{{ words_of(told_texts()) }}{% endmacro %}
+{#- The names are counted here, where each is counted once however many features need it. -#}
+{% macro text_sums() %}
+    select
+        words.*
+        {%- for gender in ['female', 'male'] %},
+        (select count(distinct listed.name) from unnest(words.overview_{{ gender }}_names) as listed (name))
+            as overview_{{ gender }}_names_count
+        {%- endfor %}
+    from ({{ words_of(told_texts()) }}) as words
+    offset 0
+{% endmacro %}
 
 {% macro text_columns() %}
     -- the texts themselves, for the model's own encoding
@@ -174,11 +180,12 @@
 
     -- first names
     {%- for gender in ['female', 'male'] %}
-    case when movies.overview is not null then {{ distinct_count('in_text.overview_' ~ gender ~ '_names') }} end
+    case when movies.overview is not null then in_text.overview_{{ gender }}_names_count end
         as text_overview_{{ gender }}_names_count,
     {%- endfor %}
-    {%- set female, male = distinct_count('in_text.overview_female_names'), distinct_count('in_text.overview_male_names') %}
-    ({{ female }} - {{ male }})::double precision / nullif({{ female }} + {{ male }}, 0) as text_overview_names_gender_balance,
+    (in_text.overview_female_names_count - in_text.overview_male_names_count)::double precision
+    / nullif(in_text.overview_female_names_count + in_text.overview_male_names_count, 0)
+        as text_overview_names_gender_balance,
 
     -- gendered words
     {%- for text in told_texts() %}
