@@ -42,11 +42,11 @@ def plain_value(value: Any) -> float | str | bool | None:
         return int(value) if value.is_integer() else None if math.isnan(value) else value
     if value is None or type(value) is int or type(value) is str or type(value) is bool:
         return value
-    if hasattr(value, "item"):
-        return plain_value(value.item())
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    return plain_value(float(value))
+    if hasattr(value, "item"):
+        value = value.item()
+    return value if isinstance(value, str | bool) or value is None else plain_value(float(value))
 
 
 @lru_cache(maxsize=20_000, typed=True)  # the same few thousand sentences are told of most films

@@ -67,9 +67,7 @@ class TextEncoder:
         rows, terms = self._vocabulary.find(list(written.values()))
         if len(terms):
             # sorted by unique(): sums then do not depend on the order in which the terms were met
-            cells, counts = np.unique(
-                np.array(known, dtype=np.intp)[rows] * len(self.terms) + terms, return_counts=True
-            )
+            cells, counts = np.unique(known[rows] * len(self.terms) + terms, return_counts=True)
             rows, terms = np.divmod(cells, len(self.terms))
             starts = np.flatnonzero(np.diff(rows, prepend=-1))
             values = self.idf[terms] * (1.0 + np.log(counts))
@@ -105,11 +103,12 @@ class _Vocabulary:
         self._term_of_word = np.full(len(names) + 1, -1)
         pairs: dict[int, int] = {}
         for position, term in enumerate(terms):
-            first, *second = map(self._numbers.__getitem__, term.split(" "))
-            if second:
-                pairs[first * len(names) + second[0]] = position
+            numbers = [self._numbers[word] for word in term.split(" ")]
+            if len(numbers) == 1:
+                self._term_of_word[numbers] = position
             else:
-                self._term_of_word[first] = position
+                first, second = numbers
+                pairs[first * len(names) + second] = position
         self._pairs = np.array([-1, *sorted(pairs)])  # no pair is -1, so there is one to look at
         self._term_of_pair = np.array([-1, *(pairs[pair] for pair in sorted(pairs))])
 

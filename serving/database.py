@@ -24,7 +24,7 @@ SESSION = (
     "-c statement_timeout=5000"
 )
 CONNECTIONS = 8  # of a process: more than the cores can use; who finds none free waits for a few milliseconds
-READY_CONNECTIONS = 3  # a batch uses them all
+READY_CONNECTIONS = 3  # a batch uses two, and another request one
 WAIT_SECONDS = 3.0
 IDLE_SECONDS = 1.0
 PATIENCE_SECONDS = 6.0  # a server that is stopped or cut off keeps none of its own timeouts
@@ -256,4 +256,4 @@ class Rehearsal:
     def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
         """As `Database.fetch_for_each()`, seeing what was changed before."""
         with self._watchdog.watch(self._connection):
-            return self._connection.execute(query, {"keys": bigints(keys)}, prepare=True).fetchall()
+            return self._connection.execute(query, {"keys": bigints(keys)}, prepare=True, binary=True).fetchall()

@@ -3,19 +3,21 @@
 Nothing is computed here. The view uses the same macros as the tables that the model learned from.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
 from psycopg import sql
 
-from common.errors import FeatureStoreError, PlatformError
+from common.errors import DatabaseError, FeatureStoreError, PlatformError
 from serving.database import Database
 
 FeatureRow = Mapping[str, Any]
-PART_FILMS = 50  # of a batch, in one query: each costs 1 ms besides, so not less than half of the largest batch
-PARTS_AT_A_TIME = 2  # of a process, however many batches it answers
+PART_FILMS = 50  # at most, in one query: each costs 1 ms besides, so not less than half of the largest batch
+PARTS_AT_A_TIME = 2  # of batches with more films, all those that a process answers
+PART_SECONDS = 10.0  # nobody waits longer for one: PostgreSQL ends a query after half of it
 
 
 class LiveFeatures:
@@ -24,7 +26,7 @@ class LiveFeatures:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries: dict[tuple[str, ...], str] = {}
-        # kept: where PostgreSQL has every core, a new thread for each batch waited 10 ms for its first turn
+        # they stay: a thread that a batch made for itself began 10 ms late, while PostgreSQL had both cores
         self._threads = ThreadPoolExecutor(PARTS_AT_A_TIME, thread_name_prefix="live-features")
 
     def read(self, tmdb_ids: Sequence[int], feature_names: tuple[str, ...]) -> dict[int, FeatureRow]:
@@ -44,11 +46,32 @@ class LiveFeatures:
     def read_in_parts(
         self, tmdb_ids: Sequence[int], feature_names: tuple[str, ...]
     ) -> Iterator[dict[int, FeatureRow]]:
-        """As `read()`, in parts as they arrive: the caller works on one while PostgreSQL computes others."""
-        parts = [tmdb_ids[start : start + PART_FILMS] for start in range(0, len(tmdb_ids), PART_FILMS)]
-        if len(parts) < 2:
-            return (self.read(part, feature_names) for part in parts)
-        return _as_they_arrive({self._threads.submit(self.read, part, feature_names) for part in parts})
+        """As `read()`, in equal parts as they arrive: the caller works on one while PostgreSQL computes others.
+
+        Reading begins, and errors come, with the iteration.
+
+        Raises:
+            DatabaseError: also when no part arrives in PART_SECONDS.
+        """
+        n_parts = math.ceil(len(tmdb_ids) / PART_FILMS)
+        if n_parts < 2:
+            yield from (self.read(part, feature_names) for part in (tmdb_ids,) if part)
+            return
+        size = math.ceil(len(tmdb_ids) / n_parts)
+        parts = [tmdb_ids[start : start + size] for start in range(0, len(tmdb_ids), size)]
+        pending = {self._threads.submit(self.read, part, feature_names) for part in parts}
+        try:
+            while pending:
+                arrived, pending = wait(pending, PART_SECONDS, FIRST_COMPLETED)
+                if not arrived:
+                    raise DatabaseError(
+                        f"PostgreSQL has not computed the features of {size} films in {PART_SECONDS:.0f} seconds: "
+                        "it is too busy. Try again, or ask for fewer films."
+                    )
+                yield {tmdb_id: row for read in arrived for tmdb_id, row in read.result().items()}
+        finally:
+            for unread in pending:
+                unread.cancel()
 
     def warm_up(self, feature_names: tuple[str, ...]) -> None:
         """Plan the query before a request does: it takes longer than running it; a request tells what failed."""
@@ -73,17 +96,6 @@ class LiveFeatures:
                 "Build it: make up, or train a model on what is there: make train-model."
             )
         return _films_query(feature_names)
-
-
-def _as_they_arrive(pending: set[Future[dict[int, FeatureRow]]]) -> Iterator[dict[int, FeatureRow]]:
-    """What has arrived in the meantime, together."""
-    try:
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            yield {tmdb_id: row for part in done for tmdb_id, row in part.result().items()}
-    finally:
-        for part in pending:
-            part.cancel()
 
 
 def _films_query(feature_names: Sequence[str]) -> str:

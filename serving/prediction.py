@@ -43,8 +43,6 @@ Query = ByTmdbId | ByImdbId | ByTitle
 SINGLE_SECONDS = 10.0
 BATCH_SECONDS = 25.0
 PARALLEL_LOOKUPS = 8
-PART_FILMS = 34  # live films of a batch that go through PostgreSQL and the model together; a hundred make three parts
-PARTS_AT_A_TIME = 3  # some with PostgreSQL, one with the model
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,11 @@ class Predictor:
         subjects = self._look_up(tmdb_ids, deadline, clock)
         scorings = self._score(subjects, champion, clock)
         self._write_down(scorings, champion, clock)
-        answers = {i: item.answer if isinstance(item, Scoring) else item for i, item in scorings.items()}
+        answers: dict[int, PredictionAnswer | PlatformError] = {}
+        for tmdb_id, scoring in scorings.items():
+            if isinstance(scoring, Scoring):
+                self._metrics.verdict(scoring.scored.verdict).inc()
+            answers[tmdb_id] = scoring.answer if isinstance(scoring, Scoring) else scoring
         return [item if isinstance(item, PlatformError) else answers[item] for item in found]
 
     def describe(self, tmdb_id: int) -> MovieAnswer:
@@ -211,7 +213,7 @@ class Predictor:
     def _score(
         self, subjects: Mapping[int, Subject | PlatformError], champion: Champion, clock: StageClock
     ) -> dict[int, Scoring | PlatformError]:
-        """Films with what the model says: remembered where nothing has changed, else all others in one pass."""
+        """Films with what the model says: remembered where nothing has changed, all others together."""
         scorings: dict[int, Scoring | PlatformError] = {}
         unknown: dict[int, Subject] = {}
         published_at = self._states.published_at()
@@ -243,7 +245,8 @@ class Predictor:
         for rows, failure in self._read_features(subjects, champion, clock):
             results.update(self._score_rows(subjects, rows, failure, champion, clock))
         for tmdb_id in subjects.keys() - results.keys():
-            results[tmdb_id] = failure or _without_features(subjects[tmdb_id])
+            subject = subjects[tmdb_id]
+            results[tmdb_id] = failure if failure and not subject.is_live else _without_features(subject)
         return results
 
     def _read_features(
@@ -253,7 +256,7 @@ class Predictor:
         rows: dict[int, FeatureRow] = {}
         failure: PlatformError | None = None
         names = champion.scorer.feature_names
-        live_parts = self._live.read_in_parts([i for i, subject in subjects.items() if subject.is_live], names)
+        live = [i for i, subject in subjects.items() if subject.is_live]
         stored = [i for i, subject in subjects.items() if not subject.is_live]
         if stored:
             try:
@@ -265,9 +268,9 @@ class Predictor:
         if landed:
             with clock("live_features"):
                 rows.update(self._live.read(landed, names))
-        if rows:
+        if stored:
             yield rows, failure
-        for part in clock.each("live_features", live_parts):
+        for part in clock.each("live_features", self._live.read_in_parts(live, names)):
             yield part, failure
 
     def _score_rows(
@@ -302,7 +305,6 @@ class Predictor:
     def _scoring(self, subject: Subject, scored: ScoredFilm, champion: Champion, *, is_cached: bool) -> Scoring:
         ratings = scored.ratings
         degraded = (*subject.degraded, scored.note) if scored.note else subject.degraded
-        self._metrics.verdict(scored.verdict).inc()
         answer = PredictionAnswer(
             movie=movie_facts(subject.film),
             prediction=Prediction(

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -152,13 +152,19 @@ class StageClock:
         """A context that clocks one stage."""
         return _Stage(self, name)
 
-    def each(self, name: str, items: Iterable[T]) -> Iterator[T]:
-        """The items, with the time that each was waited for."""
-        started = time.perf_counter()
-        for item in items:
+    def each(self, name: str, items: Iterator[T]) -> Iterator[T]:
+        """The items, with the time that each was waited for, and that after which there was an error instead."""
+        while True:
+            started = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            except Exception:
+                self.add(name, time.perf_counter() - started)
+                raise
             self.add(name, time.perf_counter() - started)
             yield item
-            started = time.perf_counter()
 
     def add(self, name: str, seconds: float) -> None:
         """Note the time of a stage that has ended."""

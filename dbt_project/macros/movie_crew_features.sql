@@ -31,7 +31,7 @@
                 member.gender,
                 {{ groups_by_text(crew_roles()) }} ->> member.job as role
             from {{ json_objects('movies.crew_members', ['id', 'gender', 'job']) }} as member (id, gender, job, position)
-            offset 0  -- so that each is taken out of the json once
+            offset 0  -- so that the role is looked up once
         ) as credit
         group by credit.person
     ) as person

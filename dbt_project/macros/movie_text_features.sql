@@ -28,8 +28,8 @@
 {%- endmacro %}
 
 {#-
-    A text with single spaces between its words; a word that something other than white space follows, the text's end
-    too, has a point behind it. What stands between words is found by expressions, once for the whole text, and words
+    A text with spaces alone between its words, one or more; a word that something other than white space follows, the
+    text's end too, has a point behind it. What stands between words is found by expressions, once for the whole text, and words
     then by a plain split: an expression for each word took three times as long.
 -#}
 {% macro spaced_words(text) -%}
@@ -44,7 +44,8 @@
     of any woman is told of all. A surname is a capitalised word that is no clear first name and follows one after
     white space alone; words of one letter are neither told nor stand in between: their `told_place` is before all others.
 
-    `offset 0` keeps the planner from asking for the same name once for each use.
+    `offset 0` keeps the planner from asking for the same name once for each use. Around the aggregates there must be no
+    other select: PostgreSQL would compute this for who selects no text (docs/decisions/0016-one-live-view.md).
 -#}
 {% macro words_of(texts) %}
 {%- set meanings = {'female': gendered_words('female'), 'male': gendered_words('male')} -%}
@@ -57,8 +58,12 @@
         {%- endfor %}
         {%- if text == 'overview' %}
         {%- for gender in ['female', 'male'] %}
-        array_agg(word) filter (where text_number = {{ number }} and name_gender = '{{ gender }}')
-            as {{ text }}_{{ gender }}_names,
+        (
+            select count(distinct listed.name)
+            from unnest(
+                array_agg(word) filter (where text_number = {{ number }} and name_gender = '{{ gender }}')
+            ) as listed (name)
+        ) as {{ text }}_{{ gender }}_names,
         {%- endfor %}
         {%- endif %}
         {%- endfor %}
@@ -154,17 +159,7 @@
 
 {% macro told_texts() -%} {{ return(['title', 'tagline', 'overview']) }} {%- endmacro %}
 
-{#- The names are counted here, where each is counted once however many features need it. -#}
-{% macro text_sums() %}
-    select
-        words.*
-        {%- for gender in ['female', 'male'] %},
-        (select count(distinct listed.name) from unnest(words.overview_{{ gender }}_names) as listed (name))
-            as overview_{{ gender }}_names_count
-        {%- endfor %}
-    from ({{ words_of(told_texts()) }}) as words
-    offset 0
-{% endmacro %}
+{% macro text_sums() %}{{ words_of(told_texts()) }}{% endmacro %}
 
 {% macro text_columns() %}
     -- the texts themselves, for the model's own encoding
@@ -180,12 +175,11 @@
 
     -- first names
     {%- for gender in ['female', 'male'] %}
-    case when movies.overview is not null then in_text.overview_{{ gender }}_names_count end
+    case when movies.overview is not null then in_text.overview_{{ gender }}_names end
         as text_overview_{{ gender }}_names_count,
     {%- endfor %}
-    (in_text.overview_female_names_count - in_text.overview_male_names_count)::double precision
-    / nullif(in_text.overview_female_names_count + in_text.overview_male_names_count, 0)
-        as text_overview_names_gender_balance,
+    (in_text.overview_female_names - in_text.overview_male_names)::double precision
+    / nullif(in_text.overview_female_names + in_text.overview_male_names, 0) as text_overview_names_gender_balance,
 
     -- gendered words
     {%- for text in told_texts() %}

@@ -2,7 +2,8 @@
     One normalised film relation out of both sources, the ground of every release-day feature.
     `full join`: every film, for the tables. `left join`: films with a TMDB answer, for the live view, where
     `where movie_id = ...` must reach both primary keys. It is one text, so the two cannot drift apart.
-    The live view asks for the rated file's lists only where TMDB has none: through the join PostgreSQL unpacks all.
+    The lists alone differ: the live view asks for the rated file's where TMDB has none, since through the join PostgreSQL
+    unpacks all of them for every film.
     A TMDB answer wins field by field: what it does not know (an empty cast, no budget) does not erase what the
     rated file knows.
 -#}

@@ -288,6 +288,21 @@ def test_ready_server_says_so(client: FlaskClient) -> None:
     assert {name: check["ok"] for name, check in ready["checks"].items()} == dict.fromkeys(PARTS, True)
 
 
+@pytest.mark.parametrize("others", [[], [109445]])
+def test_film_that_only_the_feature_store_knows_is_503_while_that_is_away(others: list[int]) -> None:
+    platform = Platform()
+    platform.online.is_away = True
+    platform.landing.land({"id": 109445, "title": "Frozen", "credits": {}})
+
+    alone = platform.client.post(PREDICTIONS, json={"tmdb_id": 5})
+    batch = platform.client.post(PREDICTIONS, json={"movies": [{"tmdb_id": film} for film in [*others, 5]]})
+
+    assert (alone.status_code, batch.status_code) == (503, 200)
+    *answers, problem = batch.get_json()["predictions"]
+    assert problem["status"] == 503
+    assert [answer["movie"]["tmdb_id"] for answer in answers] == others
+
+
 def test_feature_store_that_is_away_is_told_and_landed_films_are_answered() -> None:
     platform = Platform()
     platform.online.is_away = True

@@ -1,6 +1,7 @@
 """Reasons are sentences with numbers, and gaps are named."""
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -117,5 +118,8 @@ def test_feature_that_has_no_value_for_the_film_is_not_missing() -> None:
 
 def test_value_is_plain_json() -> None:
     values = (np.float64("nan"), np.int64(2), 2.0, 0.5, None, True, "x", ["a", "b"])
+    others = (np.bool_(True), np.str_("x"), np.longdouble(2), Decimal("0.5"), 2**60 + 1, float("inf"))
 
     assert [plain_value(value) for value in values] == [None, 2, 2, 0.5, None, True, "x", "a, b"]
+    assert [plain_value(value) for value in others] == [True, "x", 2, 0.5, 2**60 + 1, float("inf")]
+    assert type(plain_value(np.bool_(True))) is bool
