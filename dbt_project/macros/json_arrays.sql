@@ -25,7 +25,8 @@
 
 {#-
     The objects of a json array as rows, their fields as texts and last their place in the list; what is no object is
-    left out. One function takes all fields of an object at once, half the time of a `->>` for each.
+    left out. One function takes all fields of an object at once, in less time than a `->>` for each. sqlfluff cannot
+    read `rows from`: hence `noqa: PRS` in models with it.
 -#}
 {% macro json_objects(list, fields) -%}
     rows from (

@@ -1,1 +1,1 @@
-{{ movie_cast_features(ref('int_movies_unioned')) }}
+{{ movie_cast_features(ref('int_movies_unioned')) }}  -- noqa: PRS

@@ -1,1 +1,1 @@
-{{ movie_crew_features(ref('int_movies_unioned')) }}
+{{ movie_crew_features(ref('int_movies_unioned')) }}  -- noqa: PRS

@@ -1,1 +1,1 @@
-{{ live_movie_features(ref('int_movies_live')) }}
+{{ live_movie_features(ref('int_movies_live')) }}  -- noqa: PRS
