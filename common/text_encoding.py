@@ -109,8 +109,9 @@ class _Vocabulary:
             else:
                 first, second = numbers
                 pairs[first * len(names) + second] = position
-        self._pairs = np.array([-1, *sorted(pairs)])  # no pair is -1, so there is one to look at
-        self._term_of_pair = np.array([-1, *(pairs[pair] for pair in sorted(pairs))])
+        pairs = dict(sorted(pairs.items()))
+        self._pairs = np.array([-1, *pairs])  # no pair is -1, so there is one to look at
+        self._term_of_pair = np.array([-1, *pairs.values()])
 
     def find(self, texts: Sequence[str]) -> tuple[Integers, Integers]:
         """(places of texts, positions of terms), one of each for every time that a term stands in a text."""

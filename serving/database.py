@@ -129,8 +129,7 @@ class Database:
             DatabaseError, FeatureStoreError: as `fetch()`.
         """
         with self._borrow() as connection, self._watchdog.watch(connection):
-            # binary: a hundred numbers a row need not be written and read as text
-            return connection.execute(query, {"keys": bigints(keys)}, prepare=True, binary=True).fetchall()
+            return _run_for_each(connection, query, keys).fetchall()
 
     def plan(self, query: str) -> None:
         """Let a query of `fetch_for_each()` be planned on every connection, those of today and those to come.
@@ -147,7 +146,7 @@ class Database:
     def _plan(self, connection: psycopg.Connection[Row]) -> None:
         if self._planned_query is not None:
             with self._watchdog.watch(connection):
-                connection.execute(self._planned_query, {"keys": bigints([0])}, prepare=True)
+                _run_for_each(connection, self._planned_query, [0])
 
     def _configure(self, connection: psycopg.Connection[Row]) -> None:
         """A new connection is ready for requests; where the views are missing, the request will say so."""
@@ -235,6 +234,11 @@ class Database:
             return self._pool
 
 
+def _run_for_each(connection: psycopg.Connection[Row], query: str, keys: Sequence[int]) -> psycopg.Cursor[Row]:
+    """Prepared, so that it is planned once; binary, since a hundred numbers a row need not be written as text."""
+    return connection.execute(query, {"keys": bigints(keys)}, prepare=True, binary=True)
+
+
 def bigints(numbers: Sequence[int]) -> list[Int8]:
     """Numbers as bigint whatever their size: psycopg sends small ones as other types, and plans each type anew."""
     return [Int8(number) for number in numbers]
@@ -256,4 +260,4 @@ class Rehearsal:
     def fetch_for_each(self, query: str, keys: Sequence[int]) -> list[Row]:
         """As `Database.fetch_for_each()`, seeing what was changed before."""
         with self._watchdog.watch(self._connection):
-            return self._connection.execute(query, {"keys": bigints(keys)}, prepare=True, binary=True).fetchall()
+            return _run_for_each(self._connection, query, keys).fetchall()

@@ -53,11 +53,12 @@ class LiveFeatures:
         Raises:
             DatabaseError: also when no part arrives in PART_SECONDS.
         """
-        n_parts = math.ceil(len(tmdb_ids) / PART_FILMS)
-        if n_parts < 2:
-            yield from (self.read(part, feature_names) for part in (tmdb_ids,) if part)
+        if not tmdb_ids:
             return
-        size = math.ceil(len(tmdb_ids) / n_parts)
+        if len(tmdb_ids) <= PART_FILMS:
+            yield self.read(tmdb_ids, feature_names)
+            return
+        size = math.ceil(len(tmdb_ids) / math.ceil(len(tmdb_ids) / PART_FILMS))
         parts = [tmdb_ids[start : start + size] for start in range(0, len(tmdb_ids), size)]
         pending = {self._threads.submit(self.read, part, feature_names) for part in parts}
         try:

@@ -29,8 +29,8 @@
 
 {#-
     A text with spaces alone between its words, one or more; a word that something other than white space follows, the
-    text's end too, has a point behind it. What stands between words is found by expressions, once for the whole text, and words
-    then by a plain split: an expression for each word took twice as long.
+    text's end too, has a point behind it. What stands between words is found by expressions, once for the whole text,
+    and words then by a plain split: an expression for each word took twice as long.
 -#}
 {% macro spaced_words(text) -%}
     regexp_replace(regexp_replace({{ text }} || '.', '\s*[^\w\s]+', '. ', 'g'), '[^\w .]+', ' ', 'g')

@@ -1,6 +1,8 @@
 """The log never stops an answer: what it cannot take is dropped and counted."""
 
 import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from common.errors import DatabaseError
 from serving import prediction_log
 from serving.metrics import Metrics
-from serving.prediction_log import PredictionLog
+from serving.prediction_log import PredictionLog, StageClock
 from tests.serving_parts import FakeDatabase, Platform
 
 
@@ -64,3 +66,36 @@ def test_putting_a_row_costs_microseconds() -> None:
         log.put(object())  # type: ignore[arg-type]
 
     assert time.perf_counter() - started < 0.5
+
+
+def test_clock_counts_the_waiting_for_each_item_and_for_an_error_and_not_the_work_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(prediction_log, "time", SimpleNamespace(perf_counter=lambda: now))
+    metrics = Metrics()
+    clock = StageClock(metrics)
+    seen: list[int] = []
+
+    def parts() -> Iterator[int]:
+        nonlocal now
+        for part in (1, 2):
+            now += 5.0
+            yield part
+        now += 3.0
+        raise DatabaseError("gone")
+
+    def work() -> None:
+        nonlocal now
+        for part in clock.each("live_features", parts()):
+            seen.append(part)
+            now += 100.0
+
+    with pytest.raises(DatabaseError):
+        work()
+
+    assert seen == [1, 2]
+    assert clock.seconds == {"live_features": 13.0}
+    observed = metrics.registry.get_sample_value("bechdel_stage_seconds_count", {"stage": "live_features"})
+    assert observed == 3
+    assert list(StageClock(metrics).each("model", iter([]))) == []
