@@ -19,13 +19,13 @@ def describe(info: FeatureInfo, values: Mapping[str, Any]) -> str:
     `{count:no woman|one woman|# women}` by number (so a yes has to come as a bool); `dollars` (of a logarithm),
     `language`, `month`, `ordinal` and `points` say a value in words.
     """
-    plain = {name: plain_value(values.get(name)) for name in _fields(info.sentence)}
-    if plain_value(values.get(info.name)) is None or None in plain.values():
+    told = [plain_value(values.get(name)) for name in _fields(info.sentence)]
+    if plain_value(values.get(info.name)) is None or None in told:
         return info.sentence_null or f"Not known: {_first_sentence(info.description) or info.name}"
     if not info.sentence:
         return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
     try:
-        return _fill(info.sentence, *plain.values())
+        return _fill(info.sentence, *told)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
         return f"{_first_sentence(info.description) or info.name}: {_as_words(plain_value(values[info.name]))}"
 
@@ -51,16 +51,19 @@ def plain_value(value: Any) -> float | str | bool | None:
 
 @lru_cache(maxsize=20_000, typed=True)  # the same few thousand sentences are told of most films
 def _fill(sentence: str, *values: Any) -> str:
-    return _Words().vformat(sentence, (), dict(zip(_fields(sentence), values, strict=True)))
+    said = dict(zip(_fields(sentence), values, strict=True))
+    return "".join(
+        literal + (_say(said[name], spec) if name is not None else "") for literal, name, spec in _parts(sentence)
+    )
 
 
-class _Words(string.Formatter):
-    def format_field(self, value: Any, format_spec: str) -> Any:
-        if "|" in format_spec:
-            return _choose(value, format_spec.split("|"))
-        if format_spec in _FORMATS:
-            return _FORMATS[format_spec](value)
-        return super().format_field(_as_words(value), format_spec)
+def _say(value: Any, spec: str) -> str:
+    """A value in a field of a sentence, `spec` being what stands behind the colon."""
+    if "|" in spec:
+        return _choose(value, spec.split("|"))
+    if spec in _FORMATS:
+        return _FORMATS[spec](value)
+    return format(_as_words(value), spec)
 
 
 def _choose(value: Any, words: list[str]) -> str:
@@ -104,9 +107,15 @@ def _as_words(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1000)  # a model has a hundred
+def _parts(template: str) -> tuple[tuple[str, str | None, str], ...]:
+    """A template cut behind its fields: (text before, feature name if any, what stands behind the colon)."""
+    return tuple((literal, name, spec or "") for literal, name, spec, _ in string.Formatter().parse(template))
+
+
+@lru_cache(maxsize=1000)
 def _fields(template: str) -> tuple[str, ...]:
     """The feature names in a template, each once; `{a.b}` and `{a[0]}` do not reach into values."""
-    return tuple(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(template) if name is not None))
+    return tuple(dict.fromkeys(name for _, name, _ in _parts(template) if name is not None))
 
 
 def _first_sentence(description: str) -> str:

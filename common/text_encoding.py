@@ -17,15 +17,14 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 
 _WORD = re.compile(r"\w\w+")
-_WORDS_ALONE = re.compile(r"\w*")
 
 
 def split_words(text: str) -> list[str]:
     """List the words of two or more characters in lower case."""
     text = text.lower()
     words = [piece for piece in text.split() if len(piece) > 1]
-    # a text of words and spaces, as a story is, is split by now: 0.7 of the time that the expression takes
-    return words if _WORDS_ALONE.fullmatch("".join(words)) else _WORD.findall(text)
+    # a text of words and spaces, as a story is, is split by now: two thirds of the time that the expression takes
+    return words if "".join(words).replace("_", "").isalnum() else _WORD.findall(text)
 
 
 def split_terms(text: str) -> list[str]:
