@@ -33,8 +33,16 @@ class ServiceError(PlatformError):
     """A background service (PostgreSQL, MLflow, the server) did not start or stop as asked."""
 
 
+class UnexpectedError(PlatformError):
+    """A bug of ours, met while one film of several was answered."""
+
+
 class MovieNotFoundError(PlatformError):
     """No film fits what was asked for."""
+
+
+class AdultMovieError(MovieNotFoundError):
+    """TMDB marks the film as adult: it is not answered, whoever else knows it."""
 
 
 class AmbiguousTitleError(PlatformError):

@@ -71,6 +71,8 @@ def _parse(row: int, line: str) -> Payload:
         raise _PayloadProblemError("not_an_object", f"The line is a JSON {type(value).__name__} and not an object.")
     tmdb_id = _tmdb_id(value)
     _check_shape(value)
+    if value.get("adult") is True:
+        raise _PayloadProblemError("adult", f"TMDB marks film {tmdb_id} as adult; such films are not answered here.")
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.blake2b(text, digest_size=16).hexdigest()
     return Payload(row, tmdb_id, text.decode(), digest, value.get("synthetic") is True, nul_characters)

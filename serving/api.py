@@ -177,7 +177,12 @@ def movie(path: MoviePath) -> Response:
 )
 def model() -> Response:
     """The champion's card."""
-    return cacheable(answer(model_card(services().champions.current())), MODEL_SECONDS)
+    champion = services().champions.current()
+    response = answer(model_card(champion))
+    response.set_etag(
+        f"{champion.version.version}-{champion.version.run_id}", weak=True
+    )  # `loaded_at` differs between workers
+    return cacheable(response, MODEL_SECONDS)
 
 
 def model_card(champion: Champion) -> ModelCard:
@@ -225,7 +230,7 @@ def film_answer(model: MovieAnswer | SearchAnswer) -> Response:
 
 
 def cacheable(response: Response, seconds: int) -> Response:
-    """The answer with its ETag; 304 when the caller has it already."""
+    """The answer with its ETag, that of its body unless it has one; 304 when the caller has it already."""
     response.headers["Cache-Control"] = f"public, max-age={seconds}"
     response.add_etag()
     response.make_conditional(request)

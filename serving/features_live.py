@@ -20,6 +20,10 @@ PARTS_AT_A_TIME = 2  # of batches with more films, all those that a process answ
 PART_SECONDS = 10.0  # nobody waits longer for one: PostgreSQL ends a query after half of it
 
 
+class UnknownFeaturesError(FeatureStoreError):
+    """The live view lacks features that a model asks for."""
+
+
 class LiveFeatures:
     """Reads features from the live view; whether it has them is asked once per set of features."""
 
@@ -74,6 +78,19 @@ class LiveFeatures:
             for unread in pending:
                 unread.cancel()
 
+    def refuse_unknown(self, feature_names: tuple[str, ...]) -> None:
+        """Ask whether the view has these features; where it cannot be asked, requests will tell.
+
+        Raises:
+            UnknownFeaturesError: it is there and lacks some.
+        """
+        try:
+            self._query(feature_names)
+        except UnknownFeaturesError:
+            raise
+        except PlatformError:
+            return
+
     def warm_up(self, feature_names: tuple[str, ...]) -> None:
         """Plan the query before a request does: it takes longer than running it; a request tells what failed."""
         with suppress(PlatformError):
@@ -90,9 +107,11 @@ class LiveFeatures:
             "select column_name from information_schema.columns "
             "where table_schema = 'live' and table_name = 'live_movie_features'"
         )
+        if not columns:
+            raise FeatureStoreError("The live view is not built yet. Build it: make up")
         missing = sorted(set(feature_names) - {row["column_name"] for row in columns})
         if missing:
-            raise FeatureStoreError(
+            raise UnknownFeaturesError(
                 f"The live view lacks features of the model: {', '.join(missing[:5])}. "
                 "Build it: make up, or train a model on what is there: make train-model."
             )

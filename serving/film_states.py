@@ -43,11 +43,11 @@ class FilmStates:
         self._published: tuple[float, datetime | None] = (0.0, None)
         self._lock = threading.Lock()
 
-    def read(self, tmdb_ids: Sequence[int]) -> dict[int, FilmState]:
-        """The films' states.
+    def read(self, tmdb_ids: Sequence[int]) -> Mapping[int, FilmState | DatabaseError]:
+        """The films' states; the error in place of one that was never read before, when the database is away.
 
         Raises:
-            DatabaseError: the database is away, and one of the films was never read before.
+            DatabaseError: the database is away, and no film was read before.
         """
         oldest = time.monotonic() - self._remember_seconds
         known = self._recall(tmdb_ids)
@@ -57,10 +57,10 @@ class FilmStates:
         try:
             return {**known, **self._read(wanted)}
         except DatabaseError as error:
-            if not all(i in known for i in wanted):
+            if not known:
                 raise
             note = f"{error} This answer is made from what the server remembers."
-            return {**known, **{i: replace(known[i], note=note) for i in wanted}}
+            return {**known, **{i: replace(known[i], note=note) if i in known else error for i in wanted}}
 
     def put(self, tmdb_id: int, landed: Landed) -> None:
         """TMDB's answer has just landed."""

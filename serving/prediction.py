@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from common.errors import MovieNotFoundError, PlatformError
+from common.errors import AdultMovieError, MovieNotFoundError, PlatformError, UnexpectedError
 from common.sentences import plain_value
 from common.tmdb import Deadline, TmdbClient
 from serving.champion import Champion, ChampionWatcher
@@ -51,6 +51,7 @@ class Subject:
 
     Attributes:
         landed: TMDB's answer, when there is one in the landing table.
+        is_live: whether that answer is of today.
         degraded: what was not at its best while finding out, in sentences.
     """
 
@@ -58,6 +59,11 @@ class Subject:
     landed: Landed | None = None
     is_live: bool = False
     degraded: tuple[str, ...] = ()
+
+    @property
+    def has_tmdb(self) -> bool:
+        """Whether TMDB itself has answered, today or before: the features are then computed from that answer."""
+        return self.landed is not None and self.landed.source == "api"
 
 
 @dataclass(frozen=True)
@@ -162,14 +168,16 @@ class Predictor:
         if not tmdb_ids:
             return {}
         with clock("catalogue"):
-            states = self._states.read(tmdb_ids)
-        problems = self._refresh(states, deadline, clock)
-        return {tmdb_id: self._subject(tmdb_id, states[tmdb_id], problems.get(tmdb_id)) for tmdb_id in tmdb_ids}
+            found = self._states.read(tmdb_ids)
+        states = {tmdb_id: state for tmdb_id, state in found.items() if isinstance(state, FilmState)}
+        fetched = self._refresh(states, deadline, clock)
+        unread = {tmdb_id: error for tmdb_id, error in found.items() if isinstance(error, PlatformError)}
+        return unread | {i: self._subject(i, state, fetched.get(i)) for i, state in states.items()}
 
     def _refresh(
         self, states: dict[int, FilmState], deadline: Deadline, clock: StageClock
-    ) -> dict[int, PlatformError]:
-        """Land TMDB's answer for real films that have no fresh one; returns what went wrong, by film."""
+    ) -> dict[int, Landed | PlatformError]:
+        """Land TMDB's answer for real films that have no fresh one; returns it or what went wrong, by film."""
         tmdb = self._tmdb
         if tmdb is None:
             return {}
@@ -178,22 +186,26 @@ class Predictor:
             return self._landing.land(tmdb.fetch_movie(tmdb_id, deadline))
 
         stale = [tmdb_id for tmdb_id, state in states.items() if _is_stale(state)]
-        self._metrics.lookup("fresh").inc(len(states) - len(stale))
         if not stale:
             return {}
         with clock("tmdb"):
-            results = dict(zip(stale, self._for_each(stale, fetch), strict=True))
+            results: dict[int, Landed | PlatformError] = dict(zip(stale, self._for_each(stale, fetch), strict=True))
         for tmdb_id, result in results.items():
             if isinstance(result, Landed):
                 self._states.put(tmdb_id, result)
                 states[tmdb_id] = FilmState(states[tmdb_id].film, result)
-        return {tmdb_id: error for tmdb_id, error in results.items() if isinstance(error, PlatformError)}
+        return results
 
-    def _subject(self, tmdb_id: int, state: FilmState, problem: PlatformError | None) -> Subject | PlatformError:
+    def _subject(
+        self, tmdb_id: int, state: FilmState, fetched: Landed | PlatformError | None
+    ) -> Subject | PlatformError:
         known, landed = state.film, state.landed
+        problem = fetched if isinstance(fetched, PlatformError) else None
+        if isinstance(problem, AdultMovieError):
+            return problem
         notes = (state.note,) if state.note else ()
         if self._tmdb is not None and not isinstance(problem, MovieNotFoundError) and landed and landed.is_fresh:
-            self._metrics.lookup("fetched").inc()
+            self._metrics.lookup("fetched" if fetched else "fresh").inc()
             film = film_from_payload(landed.facts, known, is_synthetic=False)
             if not landed.has_credits:
                 notes = (*notes, "TMDB left the cast and crew out of its answer.")
@@ -230,7 +242,13 @@ class Predictor:
         self._metrics.cache.labels("hit").inc(len(keys) - len(unknown))
         if unknown:
             self._metrics.cache.labels("miss").inc(len(unknown))
-            for tmdb_id, result in self._score_anew(unknown, champion, clock).items():
+            try:
+                anew = self._score_anew(unknown, champion, clock)
+            except PlatformError as error:
+                if not any(isinstance(scoring, Scoring) for scoring in scorings.values()):
+                    raise
+                anew = dict.fromkeys(unknown, error)
+            for tmdb_id, result in anew.items():
                 scorings[tmdb_id] = result
                 if isinstance(result, Scoring) and not result.scored.note:
                     self._scored.put(keys[tmdb_id], result.scored)
@@ -239,14 +257,23 @@ class Predictor:
     def _score_anew(
         self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
     ) -> dict[int, Scoring | PlatformError]:
-        """Score films together; of many live ones some while PostgreSQL computes the features of others."""
+        """Score films together; of many live ones some while PostgreSQL computes the features of others.
+
+        Raises:
+            DatabaseError, FeatureStoreError: no film could be scored.
+        """
         results: dict[int, Scoring | PlatformError] = {}
-        failure = None
-        for rows, failure in self._read_features(subjects, champion, clock):
-            results.update(self._score_rows(subjects, rows, failure, champion, clock))
+        failure = unread = None
+        try:
+            for rows, failure in self._read_features(subjects, champion, clock):
+                results.update(self._score_rows(subjects, rows, failure, champion, clock))
+        except PlatformError as error:
+            if not results:
+                raise
+            unread = error
         for tmdb_id in subjects.keys() - results.keys():
             subject = subjects[tmdb_id]
-            results[tmdb_id] = failure if failure and not subject.is_live else _without_features(subject)
+            results[tmdb_id] = unread or (failure if failure and not subject.has_tmdb else _without_features(subject))
         return results
 
     def _read_features(
@@ -256,8 +283,8 @@ class Predictor:
         rows: dict[int, FeatureRow] = {}
         failure: PlatformError | None = None
         names = champion.scorer.feature_names
-        live = [i for i, subject in subjects.items() if subject.is_live]
-        stored = [i for i, subject in subjects.items() if not subject.is_live]
+        live = [i for i, subject in subjects.items() if subject.has_tmdb]
+        stored = [i for i, subject in subjects.items() if not subject.has_tmdb]
         if stored:
             try:
                 with clock("online_features"):
@@ -298,7 +325,7 @@ class Predictor:
                     verdict=scorer.verdict(probabilities[3]),
                     reasons=explain(scorer.features, values, shares),
                     missing=find_missing(scorer.features, values),
-                    note=f"{failure} Features were computed anew." if failure and not subject.is_live else "",
+                    note=f"{failure} Features were computed anew." if failure and not subject.has_tmdb else "",
                 )
                 yield tmdb_id, self._scoring(subject, scored, champion, is_cached=False)
 
@@ -362,11 +389,16 @@ class Predictor:
     def _for_each(self, items: Sequence[Any], call: Any) -> list[Any]:
         """Apply a call to each item, several at a time when there are many; an error takes its item's place."""
 
+        number = request_id.get()  # the pool's threads do not see it
+
         def guarded(item: Any) -> Any:
             try:
                 return call(item)
             except PlatformError as error:
                 return error
+            except Exception:  # a bug that one film brings up must not take the others' answers
+                logger.exception("film failed unexpectedly request_id=%s", number)
+                return UnexpectedError("Something failed inside the server. The log holds the details.")
 
         if len(items) < 2:
             return [guarded(item) for item in items]

@@ -65,7 +65,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException) and error.code is not None:
         kind = Kind(error.name.lower().replace(" ", "-"), error.code, error.name)
         return make_problem(kind, error.description or error.name)
-    logger.exception("request failed unexpectedly", exc_info=error)
+    logger.exception("request failed unexpectedly request_id=%s", g.get("request_id"), exc_info=error)
     return make_problem(INTERNAL, "Something failed inside the server. The log holds the details.")
 
 

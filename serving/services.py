@@ -85,9 +85,14 @@ def make_services(settings: Settings, *, workers: int = 1) -> Services:
 
 
 def _prepare(champion: Champion, *, online: OnlineFeatures, live: LiveFeatures, metrics: Metrics) -> None:
-    """All that would make the first film after a start wait for seconds: Feast's import, plans, connections."""
-    metrics.note_champion(champion.version.version, champion.loaded_at.timestamp())
+    """All that would make the first film after a start wait for seconds: Feast's import, plans, connections.
+
+    Raises:
+        UnknownFeaturesError: no film could be answered by this champion.
+    """
     scorer = champion.scorer
+    live.refuse_unknown(scorer.feature_names)
+    metrics.note_champion(champion.version.version, champion.loaded_at.timestamp())
     steps = (
         threading.Thread(target=online.warm_up, args=[scorer.feature_service], name=FEAST_THREAD, daemon=True),
         threading.Thread(target=live.warm_up, args=[scorer.feature_names], name="plan", daemon=True),

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from common.errors import MovieNotFoundError, TmdbUnavailableError
+from common.errors import AdultMovieError, MovieNotFoundError, TmdbUnavailableError
 from common.tmdb.limits import Limits
 from common.tmdb.titles import Candidate, Match, match_title, read_candidate, split_year
 from common.tmdb.transport import Deadline, TmdbTransport
@@ -34,7 +34,7 @@ class TmdbClient:
         stay absent if that fails too. Absent credits mean "unknown", not "nobody".
 
         Raises:
-            MovieNotFoundError: TMDB has no such film, or marks it as adult.
+            MovieNotFoundError: TMDB has no such film, or (AdultMovieError) marks it as adult.
             TmdbCredentialError, TmdbUnavailableError: see `TmdbTransport.get`.
         """
         deadline = deadline or Deadline()
@@ -45,7 +45,7 @@ class TmdbClient:
         if payload.get("id") != tmdb_id:
             raise TmdbUnavailableError(f"TMDB answered with another film than {tmdb_id}. Try again later.")
         if payload.get("adult") is True:
-            raise MovieNotFoundError(f"TMDB marks movie {tmdb_id} as adult; such films are not answered here.")
+            raise AdultMovieError(f"TMDB marks movie {tmdb_id} as adult; such films are not answered here.")
         if not _has_credits(payload):
             payload.pop("credits", None)
             refetched = self._fetch_credits(tmdb_id, deadline)

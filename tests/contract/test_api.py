@@ -306,7 +306,8 @@ def test_film_that_only_the_feature_store_knows_is_503_while_that_is_away(others
 def test_feature_store_that_is_away_is_told_and_landed_films_are_answered() -> None:
     platform = Platform()
     platform.online.is_away = True
-    platform.landing.land({"id": 109445, "title": "Frozen", "credits": {}})
+    landed = platform.landing.land({"id": 109445, "title": "Frozen", "credits": {}})
+    platform.landing.rows[109445] = replace(landed, source="file")  # TMDB's own answers need no feature store
 
     ready = platform.client.get("/readyz")
     answer = platform.client.post(PREDICTIONS, json={"tmdb_id": 109445}).get_json()

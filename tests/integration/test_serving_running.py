@@ -90,6 +90,9 @@ def stage(served_films: Project, tmp_path_factory: pytest.TempPathFactory) -> It
     registry.add("1", scorer)
     registry.add("2", replace(scorer, calibrations=(Calibration(2.0, 0.5),) * 3))
     registry.add("3", scorer, broken=True)
+    names = dict(zip(scorer.features, ["nobody_has_this", *scorer.feature_names[1:]], strict=True))
+    unknown = {names[name]: replace(info, name=names[name]) for name, info in scorer.features.items()}
+    registry.add("4", replace(scorer, features=unknown))
     registry.champion = "1"
     address = urlsplit(served_films.database_url)
     wires = Wire(tmdb.port), Wire(address.port or 5432), Wire(registry.port)
@@ -334,12 +337,16 @@ def version_that_answers(stage: Stage) -> str:
     return str(stage.server.ask({"tmdb_id": KNOWN}).json()["model"]["version"])
 
 
-def test_broken_champion_is_refused_and_the_old_one_answers(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("champion", "reason"), [("3", "cannot be read"), ("4", "lacks features of the model: nobody")]
+)
+def test_broken_champion_is_refused_and_the_old_one_answers(stage: Stage, champion: str, reason: str) -> None:
     before = stage.registry.champion
     assert before is not None
     wait_until(lambda: {version_that_answers(stage) for _ in range(8)} == {before})  # in both workers
-    stage.registry.champion = "3"
-    wait_until(lambda: "not served" in checks(stage)["model"].get("detail", ""))
+    stage.registry.champion = champion
+    wait_until(lambda: f"version {champion}" in checks(stage)["model"].get("detail", ""))
+    assert reason in checks(stage)["model"]["detail"]
 
     answer = stage.server.ask({"tmdb_id": KNOWN})
 

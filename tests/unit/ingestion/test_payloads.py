@@ -48,6 +48,7 @@ def test_nul_characters_are_taken_out_and_counted() -> None:
         (json.dumps({**FILM, "id": True}), "id_invalid"),
         (json.dumps({**FILM, "id": 2**70}), "id_invalid"),
         (json.dumps({**FILM, "title": " "}), "title_missing"),
+        (json.dumps({**FILM, "adult": True}), "adult"),
         (json.dumps({**FILM, "runtime": "90"}), "runtime_invalid"),
         (json.dumps({**FILM, "genres": ["Drama"]}), "genres_invalid"),
         (json.dumps({**FILM, "credits": {"cast": "none"}}), "credits.cast_invalid"),

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from common.errors import DatabaseError
+from common.errors import DatabaseError, FeatureStoreError
 from serving import features_live
-from serving.features_live import LiveFeatures
+from serving.features_live import LiveFeatures, UnknownFeaturesError
 
 
 class FakeDatabase:
     """Answers for every film, except where it fails or waits."""
+
+    columns: tuple[str, ...] | None = ("women",)  # of the view; None while the database is away
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.asked: list[list[int]] = []
@@ -21,7 +23,9 @@ class FakeDatabase:
         self.go_on.set()
 
     def fetch(self, _: str) -> list[dict[str, Any]]:
-        return [{"column_name": "women"}]
+        if self.columns is None:
+            raise DatabaseError("gone")
+        return [{"column_name": name} for name in self.columns]
 
     def fetch_for_each(self, _: str, keys: Sequence[int]) -> list[dict[str, Any]]:
         self.asked.append(list(keys))
@@ -73,3 +77,22 @@ def test_parts_that_nobody_begins_to_read_are_not_asked_for() -> None:
     LiveFeatures(database).read_in_parts(range(100), ("women",))
 
     assert database.asked == []
+
+
+def test_features_that_the_view_lacks_are_refused() -> None:
+    with pytest.raises(UnknownFeaturesError, match="lacks features of the model: men"):
+        LiveFeatures(FakeDatabase()).refuse_unknown(("women", "men"))
+
+
+@pytest.mark.parametrize("columns", [None, ()])
+def test_view_that_cannot_be_asked_refuses_no_model(columns: tuple[str, ...] | None) -> None:
+    database: Any = FakeDatabase()
+    database.columns = columns
+    live = LiveFeatures(database)
+
+    live.refuse_unknown(("women",))
+
+    with pytest.raises((DatabaseError, FeatureStoreError)):
+        live.read([1], ("women",))
+    database.columns = ("women",)
+    assert live.read([1], ("women",)) == {1: {"women": 1}}

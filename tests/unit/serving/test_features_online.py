@@ -154,7 +154,7 @@ def test_champion_whose_warm_up_takes_too_long_gets_a_store_of_its_own(monkeypat
     online = open_in_turn(monkeypatch, Named(1.0), Named(2.0, sign=sign), Named(3.0))
     online.warm_up("movie_bechdel_v1")
     monkeypatch.setattr(services, "WARM_SECONDS", 0.05)
-    live = SimpleNamespace(warm_up=lambda _: None)
+    live = SimpleNamespace(warm_up=lambda _: None, refuse_unknown=lambda _: None)
     champion = SimpleNamespace(
         version=SimpleNamespace(version="2"),
         loaded_at=datetime.now(UTC),

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -10,6 +11,7 @@ from flask.testing import FlaskClient
 from tests.serving_parts import Platform
 
 MOVIE = "/api/v1/movies/109445"
+MODEL = "/api/v1/model"
 PREDICTIONS = "/api/v1/predictions"
 
 
@@ -25,6 +27,29 @@ def test_known_film_answer_is_304(client: FlaskClient) -> None:
     assert "max-age" in first.headers["Cache-Control"]
     assert again.status_code == 304
     assert not again.data
+
+
+def test_card_of_one_champion_is_304_in_every_worker(client: FlaskClient) -> None:
+    first = client.get(MODEL)
+    other = Platform()  # has loaded the champion later
+    again = other.client.get(MODEL, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert again.status_code == 304
+    champion = other.champions.current()
+    other.champions.champion = replace(champion, version=replace(champion.version, version="4"))
+    assert other.client.get(MODEL, headers={"If-None-Match": first.headers["ETag"]}).status_code == 200
+
+
+def test_bug_is_logged_under_the_request_that_met_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform = Platform()
+    monkeypatch.setattr(platform.app.extensions["bechdel"].predictor, "describe", lambda _: 1 / 0)
+
+    answer = platform.client.get(MOVIE, headers={"X-Request-ID": "seven"})
+
+    assert (answer.status_code, answer.get_json()["request_id"]) == (500, "seven")
+    assert "request_id=seven" in next(record.getMessage() for record in caplog.records if record.exc_info)
 
 
 def test_prediction_is_not_stored_by_caches(client: FlaskClient) -> None:

@@ -7,7 +7,7 @@ import pytest
 import responses
 from pydantic import SecretStr
 
-from common.errors import MovieNotFoundError
+from common.errors import AdultMovieError, DatabaseError, MovieNotFoundError, PlatformError, UnexpectedError
 from common.tmdb import TmdbClient
 from serving.schemas import ByTitle, ByTmdbId
 from tests.serving_parts import Platform
@@ -30,6 +30,11 @@ def platform(tmdb: TmdbClient) -> Platform:
 
 def ask(platform: Platform, tmdb_id: int):  # type: ignore[no-untyped-def]
     return platform.app.extensions["bechdel"].predictor.predict(ByTmdbId(tmdb_id=tmdb_id))
+
+
+def ask_all(platform: Platform, *tmdb_ids: int):  # type: ignore[no-untyped-def]
+    predictor = platform.app.extensions["bechdel"].predictor
+    return predictor.predict_all([ByTmdbId(tmdb_id=tmdb_id) for tmdb_id in tmdb_ids])
 
 
 @responses.activate
@@ -71,6 +76,89 @@ def test_stale_film_is_shown_as_such_when_tmdb_is_down(platform: Platform) -> No
     assert not answer.data.live
     assert answer.data.fetched_at == fetched_at
     assert f"TMDB's data of {fetched_at:%Y-%m-%d}" in answer.data.degraded[0]
+
+
+@responses.activate
+def test_stale_film_is_scored_by_the_answer_that_it_names(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responses.get(f"{TMDB}/movie/109445", status=503)
+    platform.landing.land(PAYLOAD, datetime.now(UTC) - timedelta(days=2))
+    monkeypatch.setattr(platform.online, "read", lambda *_: pytest.fail("the store may hold an older answer"))
+
+    assert ask(platform, 109445).data.degraded
+
+
+@responses.activate
+def test_film_that_tmdb_marks_as_adult_is_not_answered_though_the_catalogue_knows_it(platform: Platform) -> None:
+    responses.get(f"{TMDB}/movie/109445", json={**PAYLOAD, "adult": True})
+
+    with pytest.raises(AdultMovieError, match="adult"):
+        ask(platform, 109445)
+
+
+@responses.activate
+def test_lookups_are_counted_once_by_where_the_data_came_from(platform: Platform) -> None:
+    responses.get(f"{TMDB}/movie/109445", json=PAYLOAD)
+    responses.get(f"{TMDB}/movie/44363", status=503)
+    for film in (109445, 109445, 109445, 44363, 900000001):
+        ask(platform, film)
+
+    registry = platform.app.extensions["bechdel"].metrics.registry
+    counts = {
+        result: registry.get_sample_value("bechdel_tmdb_lookups_total", {"result": result})
+        for result in ("fetched", "fresh", "stale", "none")
+    }
+    assert counts == {"fetched": 1, "fresh": 2, "stale": 1, "none": 1}
+
+
+@responses.activate
+def test_bug_that_one_film_brings_up_leaves_the_others_their_answers(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    responses.get(f"{TMDB}/movie/109445", json=PAYLOAD)
+    responses.get(f"{TMDB}/movie/7", json={**PAYLOAD, "id": 7})
+    land = platform.landing.land
+
+    def land_but_seven(payload: dict[str, object]) -> object:
+        if payload["id"] == 7:
+            raise TypeError("Recursion limit reached")
+        return land(payload)
+
+    monkeypatch.setattr(platform.landing, "land", land_but_seven)
+
+    good, bad = ask_all(platform, 109445, 7)
+
+    assert not isinstance(good, PlatformError)
+    assert isinstance(bad, UnexpectedError)
+    assert "Recursion limit" in caplog.text
+    assert "Recursion limit" not in str(bad)
+
+
+def test_batch_while_the_database_is_away_answers_the_films_that_are_remembered() -> None:
+    platform = Platform()
+    ask(platform, 109445)
+    platform.database.is_away = True
+
+    remembered, unread = ask_all(platform, 109445, 5)
+
+    assert not isinstance(remembered, PlatformError)
+    assert isinstance(unread, DatabaseError)
+    with pytest.raises(DatabaseError):
+        ask_all(platform, 5)
+
+
+def test_films_that_cannot_be_scored_now_leave_the_others_their_answers() -> None:
+    platform = Platform()
+    ask(platform, 109445)
+    predictor = platform.app.extensions["bechdel"].predictor
+    platform.landing.land({**PAYLOAD, "id": 44363})
+    predictor._live.is_away = True
+
+    remembered, unread = ask_all(platform, 109445, 44363)
+
+    assert not isinstance(remembered, PlatformError)
+    assert "does not answer" in str(unread)
 
 
 @responses.activate
