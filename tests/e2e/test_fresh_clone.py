@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -128,6 +129,15 @@ def test_up_ends_with_a_page_that_answers(clone: Clone) -> None:
     page = requests.post(clone.url, data={"title": film[1]}, timeout=30)
     assert page.status_code in {200, 300}
     assert "synthetic" in page.text.lower()
+
+
+def test_the_readmes_question_is_answered(clone: Clone) -> None:
+    [question] = re.findall(r"/predictions .*-d '(.*)'", (clone.folder / "README.md").read_text(encoding="utf-8"))
+
+    answer = clone.predict(**json.loads(question))
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["movie"]["synthetic"]
 
 
 def test_predict_prints_the_same_answer_in_the_terminal(clone: Clone) -> None:
