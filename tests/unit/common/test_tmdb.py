@@ -6,6 +6,7 @@ A bug is named by the repository and number of its report, without the owner whe
 import gzip
 import json
 import logging
+import socket
 import threading
 import time
 import traceback
@@ -258,6 +259,73 @@ def test_what_hangs_once_is_asked_again_in_time(
     assert client.fetch_movie(7, Deadline(hurry))["title"] == "Made Up"
     attempt = transport_module.ATTEMPT_SECONDS
     assert attempt <= time.monotonic() - started < attempt + 0.25 + MARGIN  # the longest jitter before the retry
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, int]]:
+    """An address that drops who wants to connect: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        yield full.getsockname()
+
+
+HOST = "tmdb.example"
+
+
+def name_addresses(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    """What the host's name leads to."""
+    look_up = socket.getaddrinfo
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest: found if host == HOST else look_up(host, *rest))
+
+
+@pytest.mark.parametrize("addresses", [1, 4, 12])
+def test_host_whose_addresses_are_all_silent_is_given_up_at_the_deadline(
+    silent: tuple[str, int], addresses: int, hurry: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_addresses(monkeypatch, *[silent] * addresses)
+    client = TmdbClient(SecretStr(TOKEN), f"http://{HOST}/3")
+    started = time.monotonic()
+
+    with pytest.raises(TmdbUnavailableError, match="ConnectTimeout"):
+        client.fetch_movie(7, Deadline(hurry))
+    assert time.monotonic() - started < hurry + MARGIN
+    client.close()
+
+
+def test_address_behind_silent_ones_is_reached_in_time(
+    fake: FakeTmdb, silent: tuple[str, int], hurry: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.replies = [Reply(FILM)]
+    name_addresses(monkeypatch, silent, silent, silent, fake.server.server_address)  # type: ignore[arg-type]
+    client = TmdbClient(SecretStr(TOKEN), f"http://{HOST}/3")
+
+    assert client.fetch_movie(7, Deadline(hurry))["title"] == "Made Up"
+    client.close()
+
+
+def test_silent_address_is_tried_again_before_an_answer_would_be_late(
+    silent: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module, "CONNECT_SECONDS", transport_module.CONNECT_SECONDS / 10)
+    monkeypatch.setattr(transport_module.random, "uniform", lambda *_: 0.0)
+    name_addresses(monkeypatch, silent)
+    client = TmdbClient(SecretStr(TOKEN), f"http://{HOST}/3")
+    started = time.monotonic()
+
+    with pytest.raises(TmdbUnavailableError, match="ConnectTimeout"):
+        client.fetch_movie(7, Deadline(3.0))
+    assert 0.9 <= time.monotonic() - started < 0.9 + MARGIN  # three attempts
+    client.close()
+
+
+@pytest.mark.parametrize("host", [HOST, "a" * 70 + ".example"])
+def test_name_that_leads_nowhere_is_a_failed_connection(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name_addresses(monkeypatch)
+    client = TmdbClient(SecretStr(TOKEN), f"http://{host}/3")
+
+    with pytest.raises(TmdbUnavailableError, match="the connection failed: ConnectionError"):
+        client.fetch_movie(7)
+    client.close()
 
 
 def name_proxy(monkeypatch: pytest.MonkeyPatch, proxy: FakeTmdb, not_for: str = "") -> None:
