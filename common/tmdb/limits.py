@@ -151,11 +151,16 @@ class SingleFlight(Generic[Result]):
         if not leads:
             return flight.result(timeout)
         try:
-            flight.set_result(call())
+            result = call()
         except BaseException as error:
+            self._forget(key)
             flight.set_exception(error)
             raise
-        finally:
-            with self._lock:
-                del self._flights[key]
-        return flight.result()
+        self._forget(key)
+        flight.set_result(result)
+        return result
+
+    def _forget(self, key: str) -> None:
+        """Before the flight ends: who asks anew because of how it ended shall not find it again."""
+        with self._lock:
+            del self._flights[key]

@@ -66,6 +66,18 @@ class _Transient(Exception):  # noqa: N818 - not an error of ours, a reason to t
         self.wait_seconds = wait_seconds
 
 
+class _RefusedError(TmdbUnavailableError):
+    """TMDB is there and does not take the question; that says nothing about other questions."""
+
+
+class _OutOfTime(Exception):  # noqa: N818 - what to do about it depends on who asked
+    """A question was given up because its deadline came, which says nothing to who has more time."""
+
+    def __init__(self, deadline: Deadline, failure: TmdbUnavailableError) -> None:
+        super().__init__(str(failure))
+        self.deadline, self.failure = deadline, failure
+
+
 class _Bearer(AuthBase):
     """The credential as a header. Given as `auth`, so that a .netrc entry cannot replace it."""
 
@@ -105,10 +117,14 @@ class TmdbTransport:
             TmdbUnavailableError: no usable answer before the deadline.
         """
         key = f"{path}?{sorted(params.items())}"
-        try:
-            return self._flights.do(key, lambda: self._call(path, params, deadline), deadline.remaining)
-        except TimeoutError as error:
-            raise TmdbUnavailableError("TMDB did not answer in time. Try again in a minute.") from error
+        while True:
+            try:
+                return self._flights.do(key, lambda: self._call(path, params, deadline), deadline.remaining)
+            except TimeoutError as error:
+                raise TmdbUnavailableError("TMDB did not answer in time. Try again in a minute.") from error
+            except _OutOfTime as early:  # perhaps of somebody else, whom we followed
+                if early.deadline is deadline or deadline.remaining <= 0:
+                    raise early.failure from None
 
     @property
     def is_refused(self) -> bool:
@@ -129,23 +145,25 @@ class TmdbTransport:
             raise TmdbNotAskedError(message, wait)
         try:
             answer = self._call_with_retries(path, params, deadline)
-        except TmdbCredentialError:
-            self.breaker.succeeded()
-            raise
-        except TmdbNotAskedError:  # says nothing about TMDB
-            raise
-        except BaseException:
-            self.breaker.failed()
+        except BaseException as error:
+            self._tell_breaker(error.failure if isinstance(error, _OutOfTime) else error)
             raise
         self.breaker.succeeded()
         return answer
+
+    def _tell_breaker(self, failure: BaseException) -> None:
+        if isinstance(failure, TmdbCredentialError | _RefusedError):  # TMDB is there
+            self.breaker.succeeded()
+        elif not isinstance(failure, TmdbNotAskedError):  # which says nothing about TMDB
+            self.breaker.failed()
 
     def _call_with_retries(self, path: str, params: Mapping[str, str | int], deadline: Deadline) -> Answer:
         reason = ""
         for attempt in range(ATTEMPTS):
             start = self._wait_for_start(deadline)
             if start is None and attempt == 0:
-                raise TmdbNotAskedError("TMDB was not asked: no time was left to ask. Try again in a minute.", 1.0)
+                message = "TMDB was not asked: no time was left to ask. Try again in a minute."
+                raise _OutOfTime(deadline, TmdbNotAskedError(message, 1.0))
             if start is None:
                 break
             try:
@@ -156,11 +174,12 @@ class TmdbTransport:
                 wait = self._wait_before_retry(attempt, failure)
             finally:
                 self._limits.give_back(start)
-            if wait is None or wait >= deadline.remaining:
+            if wait >= deadline.remaining:
                 break
             time.sleep(wait)
-        logger.warning("tmdb unavailable path=%s reason=%r", path, reason)
-        raise TmdbUnavailableError(f"TMDB is not available ({reason}). Try again in a minute.")
+        else:
+            raise _unavailable(path, reason)
+        raise _OutOfTime(deadline, _unavailable(path, reason))
 
     def _wait_for_start(self, deadline: Deadline) -> Start | None:
         """Wait until TMDB may be asked; None when that comes too late."""
@@ -174,12 +193,16 @@ class TmdbTransport:
             time.sleep(start.wait_seconds)
         return start
 
-    def _wait_before_retry(self, attempt: int, failure: _Transient) -> float | None:
-        """Seconds: as TMDB asked, else a random share of an exponential delay; None after the last attempt."""
-        if attempt == ATTEMPTS - 1:
-            return None
+    def _wait_before_retry(self, attempt: int, failure: _Transient) -> float:
+        """Seconds: as TMDB asked, else a random share of an exponential delay; 0 after the last attempt.
+
+        What TMDB asked for is noted for all other questions too.
+        """
         if failure.wait_seconds is not None:
             self._paused_until = max(self._paused_until, time.monotonic() + min(failure.wait_seconds, 60.0))
+        if attempt == ATTEMPTS - 1:
+            return 0.0
+        if failure.wait_seconds is not None:
             return failure.wait_seconds
         return random.uniform(0.05, 0.25 * 2**attempt)  # noqa: S311 - jitter, not a secret
 
@@ -210,7 +233,7 @@ class TmdbTransport:
         status = response.status_code
         if status == 200:
             return Answer(200, _decode_object(body, response.headers.get("Content-Type", "")))
-        if status == 404:
+        if status == 404 and isinstance(_read_error(response, body).get("status_code"), int):
             return Answer(404, {})
         if status == 401:
             self._credential_refused_until = time.monotonic() + CREDENTIAL_MEMORY_SECONDS
@@ -219,7 +242,11 @@ class TmdbTransport:
             raise _Transient(f"it answered {status}", _parse_retry_after(response.headers.get("Retry-After")))
         if status == 204 or 300 <= status < 400:
             raise _Transient(f"it answered {status} without a film")
-        raise TmdbUnavailableError(f"TMDB refused the question with status {status}.")
+        if status == 404:
+            raise _Transient("the answer is a 404 that is not TMDB's: check TMDB_API_BASE_URL and any proxy")
+        message = f"TMDB refused the question with status {status}."
+        # without JSON it is the network before TMDB, or a proxy, that refuses, and it will refuse other questions too
+        raise _RefusedError(message) if _read_error(response, body) else TmdbUnavailableError(message)
 
     def _credential_error(self) -> TmdbCredentialError:
         if re.fullmatch(r"[0-9a-fA-F]{32}", self._token.get_secret_value()):
@@ -230,6 +257,11 @@ class TmdbTransport:
         return TmdbCredentialError(
             f"TMDB refuses TMDB_API_TOKEN. Set it to the API Read Access Token from {SETTINGS_PAGE}."
         )
+
+
+def _unavailable(path: str, reason: str) -> TmdbUnavailableError:
+    logger.warning("tmdb unavailable path=%s reason=%r", path, reason)
+    return TmdbUnavailableError(f"TMDB is not available ({reason}). Try again in a minute.")
 
 
 def _make_session(token: SecretStr, base_url: str) -> requests.Session:
@@ -264,8 +296,19 @@ def _read_body(response: requests.Response) -> bytes:
     return b"".join(parts)
 
 
+def _read_error(response: requests.Response, body: bytes) -> dict[str, Any]:
+    """The JSON of an error; empty when it has none, as that of a proxy or of another server at the address."""
+    try:
+        return _decode_object(body, response.headers.get("Content-Type", ""))
+    except _Transient:
+        return {}
+
+
 def _decode_object(body: bytes, content_type: str) -> dict[str, Any]:
-    """Decode a JSON object, also one that is gzipped without saying so (incident of 2026-05-20, seerr#3050)."""
+    """Decode a JSON object, also one that is gzipped without saying so (incident of 2026-05-20, seerr#3050).
+
+    orjson reads nesting that it cannot write: such an object could not be stored.
+    """
     if "json" not in content_type.lower():
         raise _Transient(f"it answered {content_type.split(';')[0] or 'no content type'} instead of JSON")
     if body.startswith(b"\x1f\x8b"):
@@ -276,6 +319,10 @@ def _decode_object(body: bytes, content_type: str) -> dict[str, Any]:
         raise _Transient("its answer is not valid JSON") from error
     if not isinstance(decoded, dict):
         raise _Transient("its answer is not a JSON object")
+    try:
+        orjson.dumps([decoded])  # in a list: credits that were asked for apart are put into their film
+    except TypeError as error:
+        raise _Transient("its answer is nested too deeply") from error
     return decoded
 
 
@@ -294,10 +341,10 @@ def _parse_retry_after(value: str | None) -> float | None:
     """Seconds of a Retry-After header; None when it is absent, zero, past or nonsense (back off ourselves then)."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.isascii() and value.strip().isdigit():
         return float(value) or None
     try:
         seconds = parsedate_to_datetime(value).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return seconds if seconds > 0 else None

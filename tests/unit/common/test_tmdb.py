@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -162,6 +163,10 @@ TRANSIENT = {
     "429 without Retry-After (Radarr#3610)": Reply({"status_code": 25}, status=429),
     "429 with Retry-After 0 (php-tmdb/api#154)": Reply({}, status=429, headers={"Retry-After": "0"}),
     "429 with nonsense": Reply({}, status=429, headers={"Retry-After": "soon"}),
+    "429 with a digit that is no number": Reply({}, status=429, headers={"Retry-After": "\u00b2"}),
+    "429 with a date beyond all": Reply(
+        {}, status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 +9999999999999"}
+    ),
     "429 with a past date": Reply({}, status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
     "503": Reply({"status_code": 46}, status=503),
     "204": Reply(b"", status=204),
@@ -171,6 +176,11 @@ TRANSIENT = {
     "array": Reply([]),
     "truncated": Reply(raw=half_of(json.dumps(FILM).encode())),
     "broken gzip": Reply(b"\x1f\x8bnot gzip"),
+    "deeper than it can be written again": Reply(b'{"id": 7, "deep": ' + b"[" * 300 + b"]" * 300 + b"}"),
+    "deeper under credits": Reply(b'{"id": 7, "deep": ' + b"[" * 253 + b"]" * 253 + b"}"),
+    "html 404": Reply(b"<html>Not here</html>", status=404, content_type="text/html"),
+    "404 of another server": Reply({"error": "no route"}, status=404),
+    "empty 404": Reply(b"", status=404),
     "closed": Reply(raw=close),
 }
 
@@ -433,6 +443,32 @@ def test_retry_after_within_the_deadline_is_honoured(fake: FakeTmdb, client: Tmd
     assert time.monotonic() - started >= 1.0
 
 
+def test_retry_after_of_the_last_attempt_is_honoured_by_the_next_question(fake: FakeTmdb, client: TmdbClient) -> None:
+    again = Reply({}, status=503)
+    fake.replies = [again, again, Reply({}, status=429, headers={"Retry-After": "1"}), Reply(FILM)]
+    with pytest.raises(TmdbUnavailableError):
+        client.fetch_movie(7)
+    started = time.monotonic()
+
+    client.fetch_movie(7)
+
+    assert time.monotonic() - started >= 0.9
+
+
+def test_nobody_waits_longer_than_a_minute_because_tmdb_asked_for_it(
+    fake: FakeTmdb, client: TmdbClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.replies = [Reply({}, status=429, headers={"Retry-After": "3600"}), Reply(FILM)]
+    with pytest.raises(TmdbUnavailableError):
+        client.fetch_movie(7, Deadline(3))
+    slept: list[float] = []
+    monkeypatch.setattr(transport_module.time, "sleep", slept.append)
+
+    client.fetch_movie(7, Deadline(100))
+
+    assert sum(slept) == pytest.approx(60, abs=5)
+
+
 def test_retry_after_beyond_the_deadline_gives_up_at_once(fake: FakeTmdb, client: TmdbClient) -> None:
     fake.replies = [Reply({}, status=429, headers={"Retry-After": "3600"})]
     started = time.monotonic()
@@ -486,6 +522,13 @@ def test_404_is_not_found_and_never_an_empty_film(fake: FakeTmdb, client: TmdbCl
     with pytest.raises(MovieNotFoundError, match="TMDB has no movie with id 9"):
         client.fetch_movie(9)
     assert len(fake.requests) == 1
+
+
+def test_404_that_is_not_tmdbs_says_what_to_look_at(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply(b"<html>Not here</html>", status=404, content_type="text/html")]
+
+    with pytest.raises(TmdbUnavailableError, match="404 that is not TMDB's: check TMDB_API_BASE_URL and any proxy"):
+        client.fetch_movie(9)
 
 
 def test_answer_about_another_film_is_refused(fake: FakeTmdb, client: TmdbClient) -> None:
@@ -591,6 +634,61 @@ def test_after_five_failed_calls_nobody_waits_for_tmdb(fake: FakeTmdb, client: T
     assert len(fake.requests) == asked
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(400, {"status_code": 22}), (403, {"status_code": 45}), (422, {"errors": ["query is missing"]})],
+)
+def test_question_that_tmdb_refuses_does_not_keep_others_from_asking(
+    fake: FakeTmdb, client: TmdbClient, status: int, body: dict[str, Any]
+) -> None:
+    fake.replies = [Reply(body, status=status)]
+    for _ in range(6):
+        with pytest.raises(TmdbUnavailableError, match=f"refused the question with status {status}"):
+            client.fetch_movie(7)
+
+    fake.replies = [Reply(FILM)]
+    assert client.fetch_movie(7)["title"] == "Made Up"
+
+
+def test_network_that_refuses_every_question_is_soon_asked_no_more(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply(b"<html>Blocked</html>", status=403, content_type="text/html")]
+    for _ in range(5):
+        with pytest.raises(TmdbUnavailableError, match="refused the question with status 403"):
+            client.fetch_movie(7)
+
+    assert client.transport.breaker.is_open
+
+
+def test_who_has_time_left_asks_when_the_first_to_ask_had_none(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [Reply(raw=hang), Reply(FILM)]
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(client.fetch_movie, 7, Deadline(0.4))
+        wait_until(lambda: len(fake.requests) == 1)
+        others = [pool.submit(client.fetch_movie, 7, Deadline(10.0)) for _ in range(3)]
+        with pytest.raises(TmdbUnavailableError):
+            first.result()
+        films = [other.result()["title"] for other in others]
+
+    assert films == ["Made Up"] * 3
+    assert len(fake.requests) <= 3
+
+
+def test_who_asks_the_same_of_a_tmdb_that_is_down_shares_the_failure(fake: FakeTmdb, client: TmdbClient) -> None:
+    def slow_503(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.2)
+        handler.wfile.write(b"HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n")
+
+    fake.replies = [Reply(raw=slow_503)]
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(client.fetch_movie, 7, Deadline(10.0))
+        wait_until(lambda: len(fake.requests) == 1)
+        others = [pool.submit(client.fetch_movie, 7, Deadline(10.0)) for _ in range(3)]
+        errors = [asked.exception() for asked in (first, *others)]
+
+    assert [type(error) for error in errors] == [TmdbUnavailableError] * 4
+    assert len(fake.requests) == 3
+
+
 def test_callers_at_the_same_time_share_one_call(fake: FakeTmdb, client: TmdbClient) -> None:
     def slow(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(0.3)
@@ -628,6 +726,13 @@ def test_nothing_but_an_imdb_id_gets_into_the_path(fake: FakeTmdb, client: TmdbC
     with pytest.raises(MovieNotFoundError):
         client.find_by_imdb_id("tt1/../movie/550")
     assert fake.requests == []
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_so()
 
 
 def search_page(*rows: dict[str, Any], pages: int = 1) -> Reply:

@@ -169,7 +169,7 @@ def test_made_up_film_is_never_asked_of_tmdb(platform: Platform) -> None:
 
 @responses.activate
 def test_film_that_nobody_knows_is_not_found(platform: Platform) -> None:
-    responses.get(f"{TMDB}/movie/404", status=404)
+    responses.get(f"{TMDB}/movie/404", json={"status_code": 34}, status=404)
 
     with pytest.raises(MovieNotFoundError, match="TMDB has no movie with id 404"):
         ask(platform, 404)

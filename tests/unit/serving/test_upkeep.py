@@ -19,7 +19,7 @@ TMDB = "http://tmdb.test/3"
 @responses.activate
 def test_films_land_and_the_others_are_counted() -> None:
     responses.get(f"{TMDB}/movie/1", json={"id": 1, "credits": {"cast": [], "crew": []}})
-    responses.get(f"{TMDB}/movie/2", status=404)
+    responses.get(f"{TMDB}/movie/2", json={"status_code": 34}, status=404)
     responses.get(f"{TMDB}/movie/3", status=403)
     landing = FakeLanding()
 
