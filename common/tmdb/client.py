@@ -8,12 +8,12 @@ from pydantic import SecretStr
 
 from common.errors import AdultMovieError, MovieNotFoundError, TmdbUnavailableError
 from common.tmdb.limits import Limits
-from common.tmdb.titles import Candidate, Match, match_title, read_candidate, split_year
+from common.tmdb.titles import Candidate, Match, has_exact, match_title, read_candidate, split_same_year
 from common.tmdb.transport import Deadline, TmdbTransport
 
 logger = logging.getLogger(__name__)
 
-SEARCH_PAGES = 3  # an exact title that is not on page one was always found on page two
+SEARCH_PAGES = 3  # of one search; an exact title that is not on page one was always found on page two
 MAX_TITLE_LENGTH = 200
 
 
@@ -83,41 +83,44 @@ class TmdbClient:
         """Find the film that a title means, with our own ranking.
 
         A year at the end of the title is split off, unless a film bears the whole text as its title
-        (Wonder Woman 1984).
+        (Wonder Woman 1984) or another year is given.
         """
         deadline = deadline or Deadline()
         text = title.strip()[:MAX_TITLE_LENGTH]
         match = self._search_titled(text, year, deadline)
-        if match.has_title or year is not None:
-            return match
-        shorter, typed_year = split_year(text)
-        if typed_year is None:
+        shorter, typed_year = split_same_year(text, year)
+        if match.has_title or typed_year is None:
             return match
         split = self._search_titled(shorter, typed_year, deadline)
         return split if split.has_title or not match.candidates else match
 
     def _search_titled(self, title: str, year: int | None, deadline: Deadline) -> Match:
-        films = self._search_pages(title, year, deadline)
+        filtered: dict[str, str | int] = {} if year is None else {"year": year}
+        films = self._search_pages(title, year, filtered, deadline)
         match = match_title(title, year, films)
-        if year is not None and match.film is None:
+        if year is not None and match.kind not in ("one", "several"):
             # TMDB's year filter hides films that are off by one, and has emptied results by fault (TMDbLib#312)
-            films += self._search_pages(title, None, deadline)
+            films += self._search_pages(title, year, {}, deadline)
             match = match_title(title, year, films)
         return match
 
-    def _search_pages(self, title: str, year: int | None, deadline: Deadline) -> list[Candidate]:
-        """Candidates of the first page, and of the next ones while none bears the title."""
+    def _search_pages(
+        self, title: str, year: int | None, filtered: dict[str, str | int], deadline: Deadline
+    ) -> list[Candidate]:
+        """Candidates of the first pages: up to one that has films of the very title and year, and while the next has.
+
+        Namesakes stand together, if not always first: a page without any, behind one with some, is the last.
+        """
         films: list[Candidate] = []
+        is_found = False
         for page in range(1, SEARCH_PAGES + 1):
-            params: dict[str, str | int] = {"query": title, "include_adult": "false", "page": page}
-            if year is not None:
-                params["year"] = year
+            params = {"query": title, "include_adult": "false", "page": page, **filtered}
             body = self.transport.get("search/movie", params, deadline).body
-            films += _read_candidates(body.get("results"))
+            found = _read_candidates(body.get("results"))
+            films += found
+            was_found, is_found = is_found, has_exact(title, year, found)
             total_pages = body.get("total_pages")
-            if match_title(title, None, films).has_title:
-                break
-            if not isinstance(total_pages, int) or page >= total_pages:
+            if not isinstance(total_pages, int) or page >= total_pages or (was_found and not is_found):
                 break
         return films
 

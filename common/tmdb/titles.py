@@ -6,7 +6,7 @@ The same rules choose in TMDB's search results and in the catalogue.
 import html
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -92,6 +92,12 @@ def split_year(text: str, latest: int | None = None) -> tuple[str, int | None]:
     return text.strip(), None
 
 
+def split_same_year(text: str, year: int | None) -> tuple[str, int | None]:
+    """`split_year`, but for a typed year that is another than the one that was given: it belongs to the title."""
+    title, typed_year = split_year(text)
+    return (title, typed_year) if year in (None, typed_year) else (text, None)
+
+
 def match_title(title: str, year: int | None, films: Sequence[Candidate]) -> Match:
     """Choose the film that a title means, or say between which films one must choose.
 
@@ -99,22 +105,23 @@ def match_title(title: str, year: int | None, films: Sequence[Candidate]) -> Mat
     (festival and cinema years differ, Radarr#5996). A tie is never broken by popularity.
     """
     films = list({film.tmdb_id: film for film in films}.values())
-    named = _with_title(title, films)
-    if not named:
-        return Match("similar" if films else "none", _ranked(films))
-    fitting = _with_year(year, named)
-    if not fitting:
-        return Match("other_year", _ranked(named))
-    return Match("one" if len(fitting) == 1 else "several", _ranked(fitting))
+    exact, loose = (_with_title(title, films, key) for key in (search_key, loose_key))
+    fitting = _with_year(year, exact) or _with_year(year, loose)
+    if fitting:
+        return Match("one" if len(fitting) == 1 else "several", _ranked(fitting))
+    if exact or loose:
+        return Match("other_year", _ranked(exact or loose))
+    return Match("similar" if films else "none", _ranked(films))
 
 
-def _with_title(title: str, films: Sequence[Candidate]) -> list[Candidate]:
-    for key in (search_key, loose_key):
-        wanted = key(title)
-        named = [film for film in films if wanted in (key(film.title), key(film.original_title or ""))]
-        if named:
-            return named
-    return []
+def has_exact(title: str, year: int | None, films: Sequence[Candidate]) -> bool:
+    """Whether one of the films bears the very title, and is of the very year if there is one."""
+    return any(year in (None, film.year) for film in _with_title(title, films, search_key))
+
+
+def _with_title(title: str, films: Sequence[Candidate], key: Callable[[str], str]) -> list[Candidate]:
+    wanted = key(title)
+    return [film for film in films if wanted in (key(film.title), key(film.original_title or ""))]
 
 
 def _with_year(year: int | None, films: Sequence[Candidate]) -> list[Candidate]:

@@ -54,7 +54,8 @@ class FakeTmdb:
 
     def __init__(self) -> None:
         self.replies: list[Reply] = []
-        self.requests: list[BaseHTTPRequestHandler] = []
+        self.requests: list[BaseHTTPRequestHandler] = []  # one object for all requests of a connection
+        self.paths: list[str] = []
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,6 +64,7 @@ class FakeTmdb:
 
             def do_GET(self) -> None:
                 fake.requests.append(self)
+                fake.paths.append(self.path)
                 reply = fake.replies.pop(0) if len(fake.replies) > 1 else fake.replies[0]
                 if reply.raw is not None:
                     self.close_connection = True
@@ -81,10 +83,6 @@ class FakeTmdb:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/3"
-
-    @property
-    def paths(self) -> list[str]:
-        return [request.path for request in self.requests]
 
 
 @pytest.fixture
@@ -774,6 +772,108 @@ def test_exact_title_on_page_two_is_found(fake: FakeTmdb, client: TmdbClient) ->
     assert film is not None
     assert film.tmdb_id == 2
     assert "page=2" in fake.paths[1]
+
+
+def film(identity: int, title: str, year: int) -> dict[str, Any]:
+    return {"id": identity, "title": title, "release_date": f"{year}-06-01"}
+
+
+def test_exact_title_on_a_later_page_beats_one_that_differs_by_its_article(
+    fake: FakeTmdb, client: TmdbClient
+) -> None:
+    fake.replies = [
+        search_page(film(1, "The Fight", 2020), pages=3),
+        search_page(film(2, "Fight Night", 2008), pages=3),
+        search_page(film(3, "Fight", 2023), pages=3),
+    ]
+
+    match = client.search("fight")
+
+    assert [found.tmdb_id for found in match.candidates] == [3]
+    assert match.kind == "one"
+
+
+def test_title_that_differs_by_its_article_is_taken_when_no_page_has_the_exact_one(
+    fake: FakeTmdb, client: TmdbClient
+) -> None:
+    fake.replies = [
+        search_page(film(1, "The Fight", 2020), pages=9),
+        search_page(film(2, "Fight Night", 2008), pages=9),
+    ]
+
+    match = client.search("fight")
+
+    assert match.film is not None
+    assert match.film.tmdb_id == 1
+    assert len(fake.requests) == 3
+
+
+def test_films_of_the_same_title_on_later_pages_are_candidates_too(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [
+        search_page(film(1, "Blue", 1993), pages=9),
+        search_page(film(2, "Blue", 2009), pages=9),
+        search_page(film(3, "Blueberry", 2004), film(4, "Blue", 2018), pages=9),
+    ]
+
+    assert {found.tmdb_id for found in client.search("Blue").candidates} == {1, 2, 4}
+    assert len(fake.requests) == 3  # and no further, though there may be more
+
+
+def test_search_ends_with_the_page_after_the_last_exact_title(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page(film(1, "Blue", 1993), pages=9), search_page(film(2, "Blueberry", 2004), pages=9)]
+
+    assert client.search("Blue").kind == "one"
+    assert len(fake.requests) == 2
+
+
+def test_film_a_year_off_is_found_behind_its_namesakes(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [
+        search_page(),
+        search_page(film(1, "Home", 2015), pages=2),
+        search_page(film(2, "Home", 2009), pages=2),
+    ]
+
+    found = client.search("Home", 2010).film
+
+    assert found is not None
+    assert found.tmdb_id == 2
+    assert ["year=2010" in path for path in fake.paths] == [True, False, False]
+
+
+def test_film_of_the_exact_year_is_looked_for_behind_one_a_year_off(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page(film(1, "Home", 2009), pages=2), search_page(film(2, "Home", 2010), pages=2)]
+
+    found = client.search("Home", 2010).film
+
+    assert found is not None
+    assert found.tmdb_id == 2
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize("typed", ["Harbour (1963)", "Harbour 1963"])
+def test_year_that_is_typed_and_given_is_split_off(fake: FakeTmdb, client: TmdbClient, typed: str) -> None:
+    fake.replies = [search_page(), search_page(), search_page(film(1, "Harbour", 1963))]
+
+    found = client.search(typed, 1963).film
+
+    assert found is not None
+    assert "query=Harbour&" in fake.paths[2]
+
+
+def test_year_that_is_typed_stays_when_another_is_given(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page()]
+
+    assert client.search("Harbour 1963", 1970).kind == "none"
+    assert len(fake.requests) == 2
+
+
+def test_every_search_leaves_adult_films_out(fake: FakeTmdb, client: TmdbClient) -> None:
+    fake.replies = [search_page(film(1, "Other", 2000), pages=2)]
+
+    client.search("Home", 2015)
+
+    assert len(fake.paths) == 4  # two pages with the year and two without
+    assert all("include_adult=false" in path for path in fake.paths)
 
 
 def test_search_never_asks_beyond_the_last_page(fake: FakeTmdb, client: TmdbClient) -> None:

@@ -87,6 +87,13 @@ def test_exact_title_comes_before_one_with_an_article() -> None:
     assert match.film.tmdb_id == 2
 
 
+def test_title_with_an_article_from_the_year_comes_before_the_exact_one_from_another() -> None:
+    match = match_title("Mummy", 1999, [film(1, "The Mummy", 1999), film(2, "Mummy", 2003)])
+
+    assert match.film is not None
+    assert match.film.tmdb_id == 1
+
+
 def test_original_title_counts() -> None:
     match = match_title("Le Samouraï", None, [film(1, "The Samurai", 1967, original_title="Le Samouraï")])
 
