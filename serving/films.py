@@ -15,7 +15,7 @@ from common.errors import (
     TmdbNotConfiguredError,
 )
 from common.tmdb import Candidate, Deadline, Match, TmdbClient, match_title, split_year
-from common.tmdb.titles import read_year, search_key
+from common.tmdb.titles import read_year, search_key, split_same_year
 from serving.database import Database, Row, bigints
 from serving.landing import COLUMNS as LANDED_COLUMNS
 from serving.landing import Landed, read_landed
@@ -90,24 +90,40 @@ class Catalogue:
         return int(rows[0]["movie_id"]) if rows else None
 
     def match(self, title: str, year: int | None) -> Match:
-        """Find the film that a title means; a year at its end is split off unless a film is called so."""
+        """Find the film that a title means.
+
+        A year at its end is split off, unless a film is called so or another year is given.
+        """
         match = self._match(title, year)
-        if match.has_title or year is not None:
-            return match
-        shorter, typed_year = split_year(title)
-        return match if typed_year is None else self._match(shorter, typed_year)
+        shorter, typed_year = split_same_year(title, year)
+        return match if match.has_title or typed_year is None else self._match(shorter, typed_year)
 
     def search(self, text: str, limit: int) -> list[Candidate]:
-        """Films whose title holds the text: exact ones first, then those that begin with it, then popular ones."""
-        key = search_key(clean_title(text))
+        """Films whose title holds the text; if there are none, a year at its end is split off. None for a blank text.
+
+        Exact titles come first, then those that begin with the text, then popular ones.
+        """
+        title = clean_title(text)
+        films = self._holding(title, None, limit) if title else []
+        shorter, typed_year = split_year(title)
+        return films if films or typed_year is None else self._holding(shorter, typed_year, limit)
+
+    def _holding(self, title: str, year: int | None, limit: int) -> list[Candidate]:
+        """Films whose title holds another, of the year or one off it."""
+        key = search_key(title)
         rows = self._database.fetch(
             f"""
             select {_COLUMNS} from marts.dim_movies as movies
-            where title_search like %s
-            order by title_search = %s desc, title_search like %s desc, popularity_rank nulls last, movie_id
+            where title_search like %s and (%s::int is null or abs(movies.year - %s::int) <= 1)
+            order by
+                title_search = %s desc,
+                title_search like %s desc,
+                abs(movies.year - %s::int),
+                popularity_rank nulls last,
+                movie_id
             limit %s
             """,  # noqa: S608 - a constant
-            [f"%{_escape_like(key)}%", key, f"{_escape_like(key)}%", limit],
+            [f"%{_escape_like(key)}%", year, year, key, f"{_escape_like(key)}%", year, limit],
         )
         return [_read_candidate(row) for row in rows]
 
@@ -152,12 +168,16 @@ class FilmFinder:
     def search(self, text: str, limit: int, deadline: Deadline) -> tuple[list[Candidate], list[str]]:
         """Films whose title fits a text, TMDB's with a token, and the catalogue's; and why one of them is missing.
 
+        A blank text fits none.
+
         Raises:
             PlatformError: nobody could be asked.
         """
         tmdb, title = self._tmdb, clean_title(text)
+        if not title:
+            return [], []
         sources: list[Callable[[], Sequence[Candidate]]] = []
-        if tmdb is not None and title:
+        if tmdb is not None:
             sources.append(lambda: tmdb.search(title, None, deadline).candidates)
         sources.append(lambda: self._catalogue.search(text, limit))
         films: dict[int, Candidate] = {}
