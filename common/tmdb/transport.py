@@ -233,7 +233,7 @@ class TmdbTransport:
         status = response.status_code
         if status == 200:
             return Answer(200, _decode_object(body, response.headers.get("Content-Type", "")))
-        if status == 404 and isinstance(_read_error(response, body).get("status_code"), int):
+        if status == 404 and "html" not in response.headers.get("Content-Type", "").lower():
             return Answer(404, {})
         if status == 401:
             self._credential_refused_until = time.monotonic() + CREDENTIAL_MEMORY_SECONDS

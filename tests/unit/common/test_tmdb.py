@@ -177,8 +177,6 @@ TRANSIENT = {
     "deeper than it can be written again": Reply(b'{"id": 7, "deep": ' + b"[" * 300 + b"]" * 300 + b"}"),
     "deeper under credits": Reply(b'{"id": 7, "deep": ' + b"[" * 253 + b"]" * 253 + b"}"),
     "html 404": Reply(b"<html>Not here</html>", status=404, content_type="text/html"),
-    "404 of another server": Reply({"error": "no route"}, status=404),
-    "empty 404": Reply(b"", status=404),
     "closed": Reply(raw=close),
 }
 
