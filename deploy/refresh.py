@@ -1,4 +1,4 @@
-"""Refresh the platform every day: load, build, publish, train, each as its own database role.
+"""Refresh the platform every day: delete what is too old, load, build, publish, train, each as its own database role.
 
 `docker compose --profile scheduler up -d` runs this; Kubernetes has a CronJob instead
 (deploy/kubernetes/base/pipeline.yaml).
@@ -35,6 +35,8 @@ class RefreshStep:
 
 
 STEPS = (
+    # first: what has to go by TMDB's terms goes also on a day when a later step fails, and dbt builds without it
+    RefreshStep("serving", (sys.executable, "-m", "serving", "expire")),
     RefreshStep("ingest", (sys.executable, "-m", "ingestion", "load")),
     RefreshStep("dbt", DBT),
     RefreshStep("feast", (sys.executable, "feature_repo/publish.py")),

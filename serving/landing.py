@@ -84,10 +84,23 @@ class Landing:
         )
         return read_landed(row)
 
-    def expire(self, age: timedelta) -> int:
-        """Delete TMDB's answers that are older; returns how many. Files that were loaded are not TMDB's answers."""
+    def expire(self, age: timedelta, *, limit: int) -> int:
+        """Delete at most `limit` of TMDB's answers that are older; returns how many.
+
+        Files that were loaded are not TMDB's answers.
+        """
         rows = self._database.fetch(
-            "delete from raw.tmdb_movies where source = 'api' and fetched_at < now() - %s returning 1 as gone", [age]
+            """
+            delete from raw.tmdb_movies
+            where tmdb_id in (
+                select tmdb_id from raw.tmdb_movies
+                where source = 'api' and fetched_at < now() - %s
+                order by fetched_at
+                limit %s
+            )
+            returning 1 as gone
+            """,
+            [age, limit],
         )
         return len(rows)
 

@@ -15,6 +15,7 @@ import yaml
 
 from common.settings import Settings
 from deploy import rehearse
+from deploy.refresh import STEPS
 from orchestration import mlflow_server
 from orchestration.roles import PARTS, password_variable, role_name
 from orchestration.runtime import Runtime
@@ -152,6 +153,12 @@ def test_each_part_uses_its_own_role_and_knows_no_other_password() -> None:
         assert [key for key in environment if key.endswith("_DB_PASSWORD")] == []
     asked_of_roles = {"OWNER_DB_PASSWORD", *(password_variable(part) for part in PARTS)}
     assert {name for name in SECRETS if name.endswith("_DB_PASSWORD")} == asked_of_roles
+
+
+def test_the_scheduler_knows_the_password_of_every_step() -> None:
+    asked = {password_variable(step.part) for step in STEPS}
+    named = {key for key in services()["scheduler"]["environment"] if key.endswith("_DB_PASSWORD")}
+    assert named == asked
 
 
 def test_mlflow_asks_for_a_login_and_each_part_has_its_own() -> None:

@@ -2,12 +2,14 @@
 
 import copy
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from common.settings import Settings
+from deploy.refresh import STEPS
 from orchestration.roles import PARTS, role_name
 from serving import rolling
 from tests.deploy_files import FIXED_IN_THE_IMAGE, NOT_FOR_CONTAINERS, NOT_SETTINGS, ROOT, compose, rendered
@@ -154,6 +156,12 @@ def test_commands_are_those_of_compose() -> None:
     in_pods = {container["name"]: container.get("command") for container in containers("single-node")}
     for name in ("prepare", "mlflow", "ingest", "dbt", "features", "train", "web"):
         assert in_pods[name] == services[name]["command"], name
+
+
+def test_the_cron_job_runs_the_steps_of_the_daily_refresh() -> None:
+    spec = find("single-node", "CronJob", "pipeline")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    nightly = [container["command"] for container in (*spec["initContainers"], *spec["containers"])]
+    assert nightly == [["python" if part == sys.executable else part for part in step.command] for step in STEPS]
 
 
 def test_the_mount_points_are_the_only_places_that_a_run_writes_to() -> None:

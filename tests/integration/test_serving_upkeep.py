@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from benchmarks.serving.landing_table import forget, land, landed_as_before
+from common.errors import DatabaseError
 from common.settings import Settings
+from serving import upkeep
 from tests.fake_tmdb import TOKEN, FakeTmdb
 from tests.feature_films import ROOT
 
@@ -123,29 +125,66 @@ def test_expire_deletes_what_is_older_than_180_days_and_only_that(
                 "insert into raw.tmdb_movies values (%s, %s, %s, %s, '', %s, %s)",
                 [film, Jsonb({"id": film}), source, source == "sample", days_ago(age), days_ago(age)],
             )
-        for request, age in (("old", 181), ("new", 179)):
-            connection.execute(
-                """
-                insert into serving.prediction_log (
-                    request_id, predicted_at, movie_id, model_name, model_version, feature_service, vector,
-                    rating_probabilities, probability, verdict, is_live, is_cached, degraded, stage_seconds
-                ) values (%s, %s, 1, 'm', '1', 's', '{}', '{0,0,0,1}', 1, 'pass', true, false, '{}', '{}')
-                """,
-                [request, days_ago(age)],
-            )
         connection.execute(
             "insert into serving.feedback (request_id, movie_id, rating, given_at) values ('r', 1, 3, %s)",
             [days_ago(400)],
         )
 
+    log(database_url, "old", [1], days_old=181)
+    log(database_url, "new", [1], days_old=179)
+
     said = start("expire", environment).communicate(timeout=60)[0]
 
     with psycopg.connect(database_url) as connection:
         films = [film for (film,) in connection.execute("select tmdb_id from raw.tmdb_movies order by tmdb_id")]
-        requests = [name for (name,) in connection.execute("select request_id from serving.prediction_log")]
         feedback = connection.execute("select count(*) from serving.feedback").fetchone()
-    assert (films, requests, feedback) == ([2, 3, 4], ["new"], (1,))
+    assert (films, logged(database_url), feedback) == ([2, 3, 4], ["new"], (1,))
     assert said.strip() == "1 TMDB answers and 1 logged predictions older than 180 days deleted."
+
+
+def test_expire_deletes_in_parts_and_says_how_far_it_is(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(upkeep, "ANSWERS_AT_A_TIME", 2)
+    monkeypatch.setattr(upkeep, "PREDICTIONS_AT_A_TIME", 3)
+    monkeypatch.setattr(upkeep, "SECONDS_BETWEEN_LINES", -1.0)
+    answered(database_url, range(1, 6), days_old=181)
+    log(database_url, "old", [*range(1, 8)], days_old=181)
+    log(database_url, "new", [1], days_old=179)
+
+    upkeep.expire(Settings(db_connection_string=database_url))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "2 old TMDB answers deleted so far",
+        "4 old TMDB answers deleted so far",
+        "5 old TMDB answers deleted so far",
+        "3 old logged predictions deleted so far",
+        "6 old logged predictions deleted so far",
+        "7 old logged predictions deleted so far",
+        "5 TMDB answers and 7 logged predictions older than 180 days deleted.",
+    ]
+    assert logged(database_url) == ["new"]
+
+
+def test_expire_that_fails_in_the_middle_keeps_what_it_has_done(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PREDICTIONS_AT_A_TIME", 1)
+    for request, days_old in (("oldest", 184), ("older", 183), ("kept", 182), ("last", 181)):
+        log(database_url, request, [1], days_old=days_old)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
+            create trigger refuse before delete on serving.prediction_log
+            for each row when (old.request_id = 'kept') execute function refuse();
+            """
+        )
+
+    with pytest.raises(DatabaseError, match="not this one"):
+        upkeep.expire(Settings(db_connection_string=database_url))
+
+    assert logged(database_url) == ["kept", "last"]
 
 
 def test_benchmark_that_was_killed_gives_the_landing_table_back_at_the_next_run(database_url: str) -> None:
@@ -167,7 +206,22 @@ def test_benchmark_that_was_killed_gives_the_landing_table_back_at_the_next_run(
         assert connection.execute("select distinct request_id from serving.prediction_log").fetchall() == [("mine",)]
 
 
-def log(database_url: str, request_id: str, films: list[int]) -> None:
+def answered(database_url: str, films: Iterable[int], *, days_old: int) -> None:
+    """An answer of TMDB for each film."""
+    with psycopg.connect(database_url) as connection:
+        connection.cursor().executemany(
+            "insert into raw.tmdb_movies values (%s, '{}', 'api', false, '', now() - %s * interval '1 day', now())",
+            [(film, days_old) for film in films],
+        )
+
+
+def logged(database_url: str) -> list[str]:
+    """Request ids in the prediction log, in their order."""
+    with psycopg.connect(database_url) as connection:
+        return [name for (name,) in connection.execute("select request_id from serving.prediction_log order by 1")]
+
+
+def log(database_url: str, request_id: str, films: list[int], *, days_old: int = 0) -> None:
     """A row of the prediction log for each film."""
     with psycopg.connect(database_url) as connection:
         connection.cursor().executemany(
@@ -175,7 +229,8 @@ def log(database_url: str, request_id: str, films: list[int]) -> None:
             insert into serving.prediction_log
                 (request_id, predicted_at, movie_id, model_name, model_version, feature_service, vector,
                 rating_probabilities, probability, verdict, is_live, is_cached, degraded, stage_seconds)
-            values (%s, now(), %s, '', '1', '', '{}', '{0,0,0,1}', 1, 'pass', true, false, '{}', '{}')
+            values (%s, now() - %s * interval '1 day', %s, '', '1', '', '{}',
+                '{0,0,0,1}', 1, 'pass', true, false, '{}', '{}')
             """,
-            [(request_id, film) for film in films],
+            [(request_id, days_old, film) for film in films],
         )

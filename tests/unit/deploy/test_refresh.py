@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "DBT_DB_PASSWORD": "tw/o",
     "FEAST_DB_PASSWORD": "three",
     "TRAINING_DB_PASSWORD": "four",
+    "SERVING_DB_PASSWORD": "six",
     "MLFLOW_TRACKING_PASSWORD": "five",
     "MOVIES_SOURCE": "sample",
 }
@@ -69,7 +70,7 @@ def test_a_steps_password_may_stand_in_a_file(refresh: ModuleType, tmp_path: Pat
         refresh.environment_of(step, {"DB_CONNECTION_STRING": "postgresql://postgres:5432/bechdel"})
 
 
-@pytest.mark.parametrize(("failing", "ran"), [(None, 4), ("dbt", 2)])
+@pytest.mark.parametrize(("failing", "ran"), [(None, 5), ("dbt", 3)])
 def test_steps_stop_at_the_first_failure(
     refresh: ModuleType, monkeypatch: pytest.MonkeyPatch, failing: str | None, ran: int
 ) -> None:
@@ -81,4 +82,8 @@ def test_steps_stop_at_the_first_failure(
 
     monkeypatch.setattr(refresh.subprocess, "run", fake_run)
     assert refresh.refresh(ENVIRONMENT) is (failing is None)
-    assert users == ["ingest", "dbt", "feast", "training"][:ran]
+    assert users == ["serving", "ingest", "dbt", "feast", "training"][:ran]
+
+
+def test_what_may_not_be_kept_goes_every_day_before_anything_can_fail(refresh: ModuleType) -> None:
+    assert refresh.STEPS[0] == refresh.RefreshStep("serving", (sys.executable, "-m", "serving", "expire"))
