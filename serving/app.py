@@ -152,7 +152,7 @@ def _add_request_log(app: Flask, parts: Services) -> None:
     @app.before_request
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if re.fullmatch(r"[\w.-]{1,64}", given) else secrets.token_hex(8)
+        g.request_id = given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else secrets.token_hex(8)
         request_id.set(g.request_id)
         g.started = time.perf_counter()
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from tests.serving_parts import Platform
 PREDICTIONS = "/api/v1/predictions"
 PARTS = ("tmdb", "model", "database", "feature_store", "mlflow")
 NOWHERE = "http://127.0.0.1:9/3"  # the discard port: connections are refused at once
+
+ANSWER = {"id": 109445, "title": "Frozen", "release_date": "2013-11-20", "credits": {"cast": [], "crew": []}}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,12 @@ def assert_problem(response: TestResponse, status: int, name: str) -> dict[str, 
     assert response.headers["X-Request-ID"] == body["request_id"]
     assert response.headers["Content-Security-Policy"]
     return dict(body)
+
+
+def read_metrics(client: FlaskClient) -> dict[str, float]:
+    """What `/metrics` tells, by name and labels."""
+    lines = (line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#")
+    return {name: float(value) for name, value in lines}
 
 
 def test_document_is_openapi_3_1_and_every_reference_leads_somewhere(client: FlaskClient) -> None:
@@ -200,7 +209,7 @@ def test_body_that_is_not_json_is_refused(client: FlaskClient) -> None:
     assert_problem(broken, 400, "malformed-json")
     assert_problem(deep, 400, "malformed-json")
     assert_problem(form, 415, "unsupported-media-type")
-    assert large.status_code == 413
+    assert_problem(large, 413, "request-entity-too-large")
 
 
 def test_unknown_address_and_method_have_the_same_shape(client: FlaskClient) -> None:
@@ -322,14 +331,59 @@ def test_metrics_tell_stages_cache_verdicts_and_champion() -> None:
     for _ in range(2):
         client.post(PREDICTIONS, json={"tmdb_id": 109445})
 
-    found = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#")
+    found = read_metrics(client)
     for stage in ("resolve", "catalogue", "online_features", "model", "explain"):
-        assert float(found[f'bechdel_stage_seconds_count{{stage="{stage}"}}']) >= 1
-    assert found['bechdel_requests_total{endpoint="api.predict",method="POST",status="200"}'] == "2.0"
-    assert found['bechdel_vector_cache_total{result="miss"}'] == "1.0"
-    assert found['bechdel_vector_cache_total{result="hit"}'] == "1.0"
-    assert found['bechdel_verdicts_total{verdict="pass"}'] == "2.0"
-    assert {"bechdel_champion_version", "bechdel_champion_loaded_timestamp_seconds"} <= found.keys()
+        assert found[f'bechdel_stage_seconds_count{{stage="{stage}"}}'] >= 1
+    assert found['bechdel_requests_total{endpoint="api.predict",method="POST",status="200"}'] == 2
+    assert found['bechdel_vector_cache_total{result="miss"}'] == 1
+    assert found['bechdel_vector_cache_total{result="hit"}'] == 1
+    assert found['bechdel_verdicts_total{verdict="pass"}'] == 2
+
+
+def test_metrics_tell_the_champions_version_and_when_it_was_loaded() -> None:
+    parts = Platform()
+    parts.app.extensions["bechdel"].metrics.note_champion("12", 1_800_000_000.5)
+
+    found = read_metrics(parts.client)
+    assert found["bechdel_champion_version"] == 12
+    assert found["bechdel_champion_loaded_timestamp_seconds"] == 1_800_000_000.5
+
+
+@responses.activate
+def test_metrics_tell_the_stages_of_a_film_that_tmdb_gives() -> None:
+    responses.get(f"{NOWHERE}/movie/109445", json=ANSWER)
+    tmdb = TmdbClient(SecretStr("token"), NOWHERE)
+    client = Platform(tmdb=tmdb).client
+    assert client.post(PREDICTIONS, json={"tmdb_id": 109445}).get_json()["data"]["live"]
+    tmdb.close()
+
+    found = read_metrics(client)
+    stages = {name for name in found if name.startswith("bechdel_stage_seconds_count")}
+    assert stages == {
+        f'bechdel_stage_seconds_count{{stage="{stage}"}}'
+        for stage in ("resolve", "catalogue", "tmdb", "live_features", "model", "explain")
+    }
+    assert {found[stage] for stage in stages} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("status", "landed_days_ago", "result"),
+    [(200, None, "fetched"), (200, 2, "fetched"), (200, 0, "fresh"), (503, 2, "stale"), (None, 2, "none")],
+)
+@responses.activate
+def test_metrics_tell_where_a_films_data_came_from(
+    status: int | None, landed_days_ago: int | None, result: str
+) -> None:
+    responses.get(f"{NOWHERE}/movie/109445", json=ANSWER, status=status or 500)
+    tmdb = TmdbClient(SecretStr("token"), NOWHERE) if status else None
+    platform = Platform(tmdb=tmdb)
+    if landed_days_ago is not None:
+        platform.landing.land(ANSWER, datetime.now(UTC) - timedelta(days=landed_days_ago))
+    assert platform.client.post(PREDICTIONS, json={"tmdb_id": 109445}).status_code == 200
+    if tmdb:
+        tmdb.close()
+
+    assert read_metrics(platform.client)[f'bechdel_tmdb_lookups_total{{result="{result}"}}'] == 1
 
 
 def test_documented_examples_of_bodies_are_answered(client: FlaskClient) -> None:
@@ -358,6 +412,17 @@ def test_documented_examples_of_parameters_are_answered(client: FlaskClient) -> 
             assert response.status_code == 200, path
             assert "Frozen" in response.text
     assert asked == 2
+
+
+def test_model_card_says_when_its_version_was_registered(platform: Platform) -> None:
+    champion = platform.champions.champion
+    assert champion is not None
+    registered = replace(champion.version, registered_at="2026-11-29T03:31:00+00:00")
+
+    card = model_card(replace(champion, version=registered))
+
+    assert card.trained_at == datetime(2026, 11, 29, 3, 31, tzinfo=UTC)
+    assert model_card(champion).trained_at is None  # the registry does not say
 
 
 def test_model_card_shows_figures_with_intervals(platform: Platform) -> None:
