@@ -1,9 +1,11 @@
 """MLflow as `make up` starts it with passwords: it knows who asks, and refuses strange names and strange paths."""
 
+import json
 import stat
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from common.errors import ServiceError
 from common.settings import Settings
 from orchestration.runtime import Runtime
 from orchestration.services import Service
-from serving.champion import ALIAS, MlflowRegistry
+from serving.champion import ALIAS, EVALUATION, MlflowRegistry
 from tests.conftest import free_port
 from training.cleanup import collect_garbage
 from training.history import find_champion
@@ -149,6 +151,7 @@ def test_training_registers_what_serving_loads(mlflow_url: str, log_in: LogIn, t
     run = client.create_run(experiment)
     (tmp_path / "model.txt").write_text("trees")
     client.log_artifact(run.info.run_id, str(tmp_path / "model.txt"), "model")
+    client.log_dict(run.info.run_id, {"time": {}}, EVALUATION)
     client.create_registered_model(MODEL_NAME)
     version = client.create_model_version(MODEL_NAME, f"runs:/{run.info.run_id}/model", run.info.run_id)
     client.set_registered_model_alias(MODEL_NAME, ALIAS, version.version)
@@ -157,7 +160,9 @@ def test_training_registers_what_serving_loads(mlflow_url: str, log_in: LogIn, t
     registry = MlflowRegistry(mlflow_url)
     champion = registry.find_champion()
     assert champion is not None
+    assert datetime.fromisoformat(champion.registered_at).timestamp() == version.creation_timestamp / 1000
     registry.download(champion, tmp_path / "loaded")
+    assert json.loads((tmp_path / "loaded" / EVALUATION).read_text()) == {"time": {}}
     assert (tmp_path / "loaded" / "model.txt").read_text() == "trees"
     with pytest.raises(MlflowException, match="Permission denied"):
         MlflowClient(mlflow_url).delete_registered_model_alias(MODEL_NAME, ALIAS)

@@ -24,6 +24,8 @@ from psycopg.types.json import Jsonb
 from analysis.render import as_page, list_notebooks, read_notebook, run_notebook
 from common.database import connect
 from common.scoring import Scorer
+from serving.api import model_card
+from serving.champion import ChampionWatcher, MlflowRegistry
 from tests.conftest import free_port
 from tests.feature_films import ROOT, Project
 from training.billing import STATED_LOSS, measure_billing, score_live
@@ -184,6 +186,21 @@ def test_training_registers_a_champion_and_reports_both_splits(trained: Trained)
     assert report["time"]["rating_3"]["auc"] > 0.65
     assert set(report["random"]) >= {"rating_3", "rating_2_or_3"}
     assert "reference_forest" in trained.run("evaluate", "--last").stdout
+
+
+def test_models_card_shows_the_reports_figures_with_their_intervals(trained: Trained, tmp_path: Path) -> None:
+    watcher = ChampionWatcher(MlflowRegistry(trained.url), tmp_path, trained.url)
+    watcher.look()
+    card = model_card(watcher.current())
+
+    report = json.loads(trained.report_file.read_text())
+    assert len(card.metrics) == 10  # five figures of each split
+    for metric in card.metrics:
+        figures = report[metric.split]["rating_3"]
+        assert metric.value == figures[metric.name]
+        assert list(metric.interval or ()) == figures["intervals"][metric.name], metric.name
+    assert card.trained_at is not None
+    assert card.trained_at < card.loaded_at
 
 
 def test_offline_online_and_pyfunc_scores_are_equal(scorer: Scorer, store: FeatureStore, films: pd.DataFrame) -> None:

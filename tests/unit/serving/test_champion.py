@@ -2,11 +2,23 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from common.errors import ModelNotReadyError
+from serving.api import model_card
 from serving.champion import Champion, ChampionWatcher, ModelVersion
 from tests.serving_parts import make_scorer
+
+EVALUATION = {
+    "time": {"rating_3": {"brier": 0.17, "auc": 0.81, "intervals": {"auc": [0.79, 0.83], "brier": [0.16, 0.18]}}},
+    "random": {"rating_3": {"auc": 0.84, "n": 900, "intervals": {}}},
+}
+FIGURES = [
+    {"split": "time", "name": "auc", "value": 0.81, "interval": (0.79, 0.83)},
+    {"split": "time", "name": "brier", "value": 0.17, "interval": (0.16, 0.18)},
+    {"split": "random", "name": "auc", "value": 0.84, "interval": None},
+]
 
 
 class FakeRegistry:
@@ -16,6 +28,7 @@ class FakeRegistry:
         self.champion: ModelVersion | None = None
         self.is_away = False
         self.is_broken = False
+        self.evaluation: bytes | None = None
         self.downloads = 0
 
     def find_champion(self) -> ModelVersion | None:
@@ -27,6 +40,8 @@ class FakeRegistry:
         assert version == self.champion
         self.downloads += 1
         make_scorer().save(directory / "artifacts" / "scorer")
+        if self.evaluation is not None:
+            (directory / "evaluation.json").write_bytes(self.evaluation)
         if self.is_broken:
             (directory / "artifacts" / "scorer" / "scorer.json").write_text("{")
 
@@ -154,6 +169,28 @@ def test_kept_champion_of_another_registry_is_not_served(
 
     with pytest.raises(ModelNotReadyError):
         other.current()
+
+
+def test_figures_of_the_version_are_on_its_card_and_kept_with_it(
+    watcher: ChampionWatcher, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    registry.champion, registry.evaluation = version("1"), orjson.dumps(EVALUATION)
+    watcher.look()
+    restarted = ChampionWatcher(registry, tmp_path, "http://registry")
+    restarted.load_kept()
+
+    for each in (watcher, restarted):
+        assert [metric.model_dump() for metric in model_card(each.current()).metrics] == FIGURES
+
+
+@pytest.mark.parametrize("evaluation", [None, b"", b"{", b"{}"])
+def test_version_without_readable_figures_answers_and_its_card_has_none(
+    watcher: ChampionWatcher, registry: FakeRegistry, evaluation: bytes | None
+) -> None:
+    registry.champion, registry.evaluation = version("1"), evaluation
+    watcher.look()
+
+    assert model_card(watcher.current()).metrics == []
 
 
 def test_removed_alias_ends_serving(watcher: ChampionWatcher, registry: FakeRegistry) -> None:
