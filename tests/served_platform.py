@@ -66,9 +66,11 @@ class FakeRegistry:
 
     champion: str | None
 
-    def add(self, version: str, scorer: Scorer, *, broken: bool = False) -> None:
-        """A version's files."""
+    def add(self, version: str, scorer: Scorer, evaluation: dict[str, Any], *, broken: bool = False) -> None:
+        """A version's files, and the evaluation in its run."""
         scorer.save(self.folder / version / "scorer")
+        self._run_folder(f"run{version}").mkdir(parents=True)
+        (self._run_folder(f"run{version}") / "evaluation.json").write_text(json.dumps(evaluation))
         if broken:
             (self.folder / version / "scorer" / "scorer.json").write_text("{")
 
@@ -82,7 +84,13 @@ class FakeRegistry:
             return 200, {"model_version": self._describe(query["version"][0])}
         if path.endswith("/model-versions/get-download-uri"):
             return 200, {"artifact_uri": str(self.folder / query["version"][0])}
+        if path.endswith("/runs/get"):
+            run = query["run_id"][0]
+            return 200, {"run": {"info": {"run_id": run, "artifact_uri": str(self._run_folder(run))}}}
         return 404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "There is none."}
+
+    def _run_folder(self, run_id: str) -> Path:
+        return self.folder / "runs" / run_id
 
     def _describe(self, version: str) -> dict[str, Any]:
         return {

@@ -13,7 +13,14 @@ from serving.metrics import Metrics
 from tests.deploy_files import ROOT
 from tests.serving_parts import Platform
 
-DOCUMENTS = ("docs/operations.md", "docs/system_architecture.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/operations.md",
+    "docs/system_architecture.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+)
 
 
 def read(name: str) -> str:

@@ -30,7 +30,6 @@ from common.environment import library_environment
 from common.feature_encoding import FeatureEncoder
 from common.scoring import Calibration, Floats, Scorer
 from common.settings import Settings
-from common.text_encoding import TextEncoder, split_terms
 from serving import services, tmdb_limits
 from serving.app import create_app
 from serving.champion import ModelVersion
@@ -38,6 +37,7 @@ from serving.database import Database
 from serving.features_live import LiveFeatures
 from serving.features_online import OnlineFeatures
 from tests.feature_films import ROOT, Project, close_store, open_store
+from tests.served_films import text_encoder
 from training.dataset import Dataset, load_dataset, load_labels, to_rows
 
 pytestmark = [
@@ -153,13 +153,6 @@ def scorer(dataset: Dataset, taught: list[Row]) -> Scorer:
     )
     calibrations = (Calibration(1.0, 0.0),) * 3
     return Scorer(SERVICE, dataset.features, (0.4, 0.6), boosters, calibrations, texts)
-
-
-def text_encoder(rows: Sequence[Row], name: str) -> TextEncoder:
-    """One number for a text, to which each of its words adds."""
-    terms = tuple(sorted({term for row in rows for term in split_terms(row[name] or "")}))
-    weights = np.random.default_rng(7).normal(size=(len(terms), 1))
-    return TextEncoder(terms, np.ones(len(terms)), weights, np.zeros(1))
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ from serving.prediction import Predictor
 from serving.prediction_log import LoggedPrediction, PredictionLog
 from serving.schemas import ByTmdbId, PredictionAnswer
 from tests.feature_films import FULL_PAYLOAD, ROOT, Project
-from tests.served_films import fitted_on, offline_rows
+from tests.served_films import TEXTS, fitted_on, offline_rows
 from tests.serving_parts import FakeChampions
 
 pytestmark = [
@@ -343,8 +343,13 @@ def test_answers_equal_the_offline_rows_and_their_scores(
         assert (answer.movie.tmdb_id, answer.data.live) == (tmdb_id, road == "live")
         assert answer.prediction.probability == probability
     for row in logged:
-        offline = {name: plain_value(rows[row["movie_id"]][name]) for name in scorer.feature_names}
+        offline = {name: plain_value(rows[row["movie_id"]][name]) for name in scorer.value_names}
         assert row["vector"] == offline
+    assert set(scorer.feature_names) - set(scorer.value_names) == set(TEXTS)  # not logged: the scores are of them too
+    for text in TEXTS:
+        assert any(booster.feature_importance()[scorer.column_of(text)] for booster in scorer.boosters), text
+    for count in ("text_title_words_count", "text_tagline_words_count", "text_overview_words_count"):
+        assert any(row["vector"][count] for row in logged), count
 
 
 @pytest.mark.parametrize(
