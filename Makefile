@@ -7,7 +7,7 @@ PLATFORM = $(if $(filter docker,$(ENGINE)),$(PYTHON) deploy/compose.py,$(RUN) -m
 NEEDED = $(if $(filter docker,$(ENGINE)),,install)
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev up restart down status logs download-data init-infra train-model predict evaluate \
-        rollback cleanup-mlflow docs notebooks backfill expire doctor backup restore image bench-first-run bench-features bench-serving bench-pages screenshots lint types unit-test test \
+        rollback cleanup-mlflow docs notebooks backfill expire doctor backup restore image bench-first-run bench-features bench-serving bench-endurance bench-pages screenshots lint types unit-test test \
         feast-ui sbom audit clean lock
 
 help: ## show this list
@@ -90,6 +90,9 @@ bench-features: install-dev ## time joins, materialization and online reads besi
 
 bench-serving: install-dev ## time the running server beside the reference design and MLflow's own server
 	@$(RUN) -m benchmarks.serving
+
+bench-endurance: install-dev ## ask a server of its own 100,000 times; its answers stay right and its memory flat
+	@$(RUN) -m benchmarks.serving.endurance
 
 bench-pages: install-dev ## time every page of the running server, and weigh it
 	@$(RUN) -m benchmarks.pages

@@ -1,4 +1,4 @@
-"""Does the server's memory stay flat? `python -m benchmarks.serving.endurance [--requests 100000]`.
+"""Does the server's memory stay flat? `make bench-endurance`; `python -m benchmarks.serving.endurance --help`.
 
 Starts a server of its own on the platform's data (which it brings up where it is not running) and asks it
 everything: films asked before, batches, search, pages, metrics, and what must be refused. Prints each worker's memory
