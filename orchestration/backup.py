@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from common import cli
@@ -94,7 +95,8 @@ def save(settings: Settings, artifacts: Path, folder: Path) -> Backup:
         "--no-privileges",
         f"--file={partial / DUMP}",
     )
-    with tarfile.open(partial / ARTIFACTS, "w") as archive:  # after the database: every registered model is in it
+    # after the database: every registered model is in it; what a link points to is saved, not the link
+    with tarfile.open(partial / ARTIFACTS, "w", dereference=True) as archive:
         if artifacts.exists():
             archive.add(artifacts, arcname="artifacts")
     saved = _describe(settings.database_url, partial)
@@ -106,8 +108,11 @@ def save(settings: Settings, artifacts: Path, folder: Path) -> Backup:
 def restore(settings: Settings, artifacts: Path, folder: Path) -> Backup:
     """Replace the database's schemas and the artifacts by those of the backup, all or nothing.
 
+    The artifacts are unpacked first: when the database has been replaced, they need only be renamed.
+
     Raises:
-        PlatformError: the backup is damaged, or of a newer PostgreSQL; nothing was changed then.
+        PlatformError: the backup is damaged, or of a newer PostgreSQL, or there is no room for it; nothing was
+            changed then.
     """
     saved = read(folder)
     with connect(settings.database_url) as connection:
@@ -116,12 +121,13 @@ def restore(settings: Settings, artifacts: Path, folder: Path) -> Backup:
                 f"The backup is of PostgreSQL {saved.server // 10000}, this server is "
                 f"{connection.info.server_version // 10000}. Restore into the same or a newer one."
             )
-    with tempfile.TemporaryDirectory(prefix="bechdel-restore-") as scratch:
+    fresh = artifacts / ".restored"  # inside: the folder may be a volume
+    with _unpacked(folder / ARTIFACTS, fresh), tempfile.TemporaryDirectory(prefix="bechdel-restore-") as scratch:
         scripts = _write_scripts(settings.database_url, folder / DUMP, Path(scratch))
         files = [f"--file={script}" for script in scripts]
         _run("psql", settings.database_url, "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
              "--output=/dev/null", *files)  # fmt: skip
-    _replace_artifacts(folder / ARTIFACTS, artifacts)
+        _replace_artifacts(fresh / "artifacts", artifacts)
     return saved
 
 
@@ -155,20 +161,55 @@ def _write_scripts(url: str, dump: Path, folder: Path) -> tuple[Path, Path]:
     return drops, creations
 
 
-def _replace_artifacts(archive: Path, artifacts: Path) -> None:
-    """Unpack, then swap: what was there goes only when the new is whole. All inside: the folder may be a volume."""
-    fresh, old = artifacts / ".restored", artifacts / ".replaced"
-    for folder in (fresh, old):
+@contextmanager
+def _unpacked(archive: Path, folder: Path) -> Iterator[None]:
+    """The archive's files in `folder`, which is deleted in the end, whatever happens."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        try:
+            folder.mkdir(parents=True)
+            _unpack(archive, folder)
+        except OSError as error:
+            raise PlatformError(
+                f"{archive} cannot be unpacked below {folder.parent}: {error.strerror or error}. Nothing was changed."
+            ) from error
+        yield
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """By hand, because `extractall(filter=...)` came with Python 3.11.4: plain files and folders, all of them inside.
+
+    Raises:
+        PlatformError: it holds something else, which `save` does not write.
+    """
     with tarfile.open(archive) as opened:
-        opened.extractall(fresh, filter="data")
+        for member in opened:
+            name = PurePosixPath(member.name)
+            if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
+                raise PlatformError(
+                    f"{archive} holds {member.name!r}, which is no plain file or folder inside it. "
+                    "Nothing was changed; take another backup."
+                )
+            target = folder / name
+            (target if member.isdir() else target.parent).mkdir(parents=True, exist_ok=True)
+            content = opened.extractfile(member)  # None: a folder
+            if content is not None:
+                with content, target.open("wb") as written:
+                    shutil.copyfileobj(content, written)
+
+
+def _replace_artifacts(fresh: Path, artifacts: Path) -> None:
+    """Put the unpacked ones in the place of what is there, by renaming."""
+    old = artifacts / ".replaced"
+    shutil.rmtree(old, ignore_errors=True)
+    old.mkdir()
     for entry in list(artifacts.iterdir()):
-        if entry not in {fresh, old}:
+        if entry not in {fresh.parent, old}:
             entry.rename(old / entry.name)
-    for entry in (fresh / "artifacts").glob("*"):
+    for entry in fresh.glob("*"):
         entry.rename(artifacts / entry.name)
-    shutil.rmtree(fresh)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -1,6 +1,8 @@
 """A backup is worth what a restore gives back: everything is destroyed here, and restored."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import psycopg
@@ -8,7 +10,8 @@ import pytest
 
 from common.errors import PlatformError
 from common.settings import Settings
-from orchestration.backup import main, restore, save
+from orchestration import backup
+from orchestration.backup import ARTIFACTS, main, restore, save
 
 TITLES = ["Amélie", "Тоня против всех", "千と千尋の神隠し", "tab\tand \\backslash 'quote'"]
 
@@ -61,6 +64,11 @@ def destroy(settings: Settings, artifacts: Path) -> None:
     (artifacts / "litter").write_text("")
 
 
+def destroy_one_film(settings: Settings) -> None:
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute("delete from raw.movies where tmdbid = 1")
+
+
 def test_what_was_destroyed_comes_back(settings: Settings, artifacts: Path, tmp_path: Path) -> None:
     before = contents(settings)
     saved = save(settings, artifacts, tmp_path / "backup")
@@ -95,6 +103,69 @@ def test_a_damaged_backup_changes_nothing(settings: Settings, artifacts: Path, t
     assert contents(settings) == before
 
 
+def test_a_restore_needs_no_filter_of_tarfile(
+    settings: Settings, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came with Python 3.11.4, and 3.11.0 will do."""
+    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.setattr(tarfile.TarFile, "extractall", None)
+    before = contents(settings)
+    save(settings, artifacts, tmp_path / "backup")
+    destroy(settings, artifacts)
+
+    restore(settings, artifacts, tmp_path / "backup")
+    assert contents(settings) == before
+    assert [path.name for path in artifacts.rglob("*")] == ["1", "model.txt"]
+
+
+def link(name: str, kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd"
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        tarfile.TarInfo("artifacts/../../outside"),
+        tarfile.TarInfo("/outside"),
+        link("artifacts/link", tarfile.SYMTYPE),
+        link("artifacts/link", tarfile.LNKTYPE),
+    ],
+    ids=["above", "absolute", "symbolic link", "hard link"],
+)
+def test_artifacts_that_lead_outside_are_refused_before_anything_is_replaced(
+    settings: Settings, artifacts: Path, tmp_path: Path, member: tarfile.TarInfo
+) -> None:
+    save(settings, artifacts, tmp_path / "backup")
+    with tarfile.open(tmp_path / "backup" / ARTIFACTS, "a") as archive:
+        archive.addfile(member, io.BytesIO())
+    manifest = tmp_path / "backup" / "backup.json"
+    saved = json.loads(manifest.read_text())
+    saved["checksums"][ARTIFACTS] = backup._sha256(tmp_path / "backup" / ARTIFACTS)
+    manifest.write_text(json.dumps(saved))
+    destroy_one_film(settings)
+    before = contents(settings)
+
+    with pytest.raises(PlatformError, match="no plain file or folder inside it"):
+        restore(settings, artifacts, tmp_path / "backup")
+    assert contents(settings) == before
+    assert [path.name for path in artifacts.rglob("*")] == ["1", "model.txt"]
+    assert not list(tmp_path.rglob("outside"))
+
+
+def test_artifacts_on_another_disk_are_saved_themselves_not_as_a_link(
+    settings: Settings, artifacts: Path, tmp_path: Path
+) -> None:
+    linked = tmp_path / "linked"
+    linked.symlink_to(artifacts)
+    (artifacts / "1" / "same.txt").hardlink_to(artifacts / "1" / "model.txt")
+    save(settings, linked, tmp_path / "backup")
+    (artifacts / "1" / "same.txt").unlink()
+    restore(settings, linked, tmp_path / "backup")
+    assert (artifacts / "1" / "same.txt").read_bytes() == b"\0tree\xff"
+
+
 def test_a_restore_that_fails_halfway_changes_nothing(settings: Settings, artifacts: Path, tmp_path: Path) -> None:
     save(settings, artifacts, tmp_path / "backup")
     with psycopg.connect(settings.database_url) as connection:  # public stays, and this one is in the way
@@ -104,6 +175,7 @@ def test_a_restore_that_fails_halfway_changes_nothing(settings: Settings, artifa
     with pytest.raises(PlatformError, match="already exists"):
         restore(settings, artifacts, tmp_path / "with_public")
     assert contents(settings) == before
+    assert [path.name for path in artifacts.rglob("*")] == ["1", "model.txt"]
 
 
 def test_a_backup_is_never_overwritten(settings: Settings, artifacts: Path, tmp_path: Path) -> None:
