@@ -72,16 +72,16 @@ class Service:
         """Start it in the background, or leave a running one of the same version; returns whether it was started.
 
         Raises:
-            ServiceError: when another program holds the port.
+            ServiceError: when another program holds the port; a running one that has another port goes on then.
         """
-        if self.process() is not None and self._read_record().get("version") == self._fingerprint:
+        running, record = self.process() is not None, self._read_record()
+        if running and record.get("version") == self._fingerprint:
             return False
+        own_port = record.get("port", self.port)  # while it holds the port itself, nobody else can
+        if running and own_port != self.port:
+            self._check_port(f"; {self.name} goes on at port {own_port}")
         self.stop()
-        if _port_answers(self.port):
-            raise ServiceError(
-                f"Port {self.port} for {self.name} is taken by another program. "
-                f"Stop it, or choose another port: {self.port_setting}=5050 make up"
-            )
+        self._check_port()
         self._spawn()
         return True
 
@@ -160,6 +160,13 @@ class Service:
         _end([member for member in family if member.is_running()])
         return bool(process or family)
 
+    def _check_port(self, consequence: str = "") -> None:
+        if _port_answers(self.port):
+            raise ServiceError(
+                f"Port {self.port} for {self.name} is taken by another program{consequence}. "
+                f"Stop that one, or choose another port: {self.port_setting}=5050 make up"
+            )
+
     @property
     def _fingerprint(self) -> str:
         return _hash(json.dumps([self.command, self.port, self.version]))
@@ -204,6 +211,7 @@ class Service:
             "create_time": psutil.Process(child.pid).create_time(),
             "version": self._fingerprint,
             "fixed": _hash(self.fixed),
+            "port": self.port,
         }
         self._record.write_text(json.dumps(record))
         child.returncode = 0  # it is meant to outlive us: nobody waits for it, and Popen need not warn

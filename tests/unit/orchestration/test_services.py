@@ -87,6 +87,33 @@ def test_a_taken_port_names_the_setting_that_moves_it(service: Service) -> None:
             service.start()
 
 
+def test_a_move_to_a_taken_port_leaves_the_running_one_alone(service: Service) -> None:
+    service.start()
+    service.wait(20)
+    first = service.process()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        moved = replace(service, port=other.getsockname()[1])
+        with pytest.raises(ServiceError, match=rf"taken by another program; files goes on at port {service.port}\."):
+            moved.start()
+    assert service.process() == first
+    assert service.answers()
+    assert not service.start()  # its record is as it was
+
+
+def test_a_move_to_a_free_port_ends_the_running_one(service: Service) -> None:
+    service.start()
+    service.wait(20)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    moved = replace(service, port=port, command=(*service.command[:-1], str(port)))
+    assert moved.start()
+    moved.wait(20)
+    assert not service.answers()
+
+
 def test_a_program_that_ends_shows_its_last_words(service: Service) -> None:
     broken = replace(service, command=(sys.executable, "-c", "raise SystemExit('no such film')"))
     broken.start()
