@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import requests
 
+from common import film_kind
 from common.database import connect
 from common.migrations import migrate
 from common.settings import ROOT
 from orchestration.console import Progress, Step, run_command
+from orchestration.doctor_checks import CHAMPION
 from orchestration.runtime import Runtime, hash_of_files
 
 PYTHON = sys.executable
@@ -57,9 +60,14 @@ class Pipeline:
                 self._run(task, step)
 
     def train(self, *, always: bool) -> None:
-        """Train and register a model: `always`, or only when none was trained on such data and features yet."""
+        """Train and register a model: `always`, or only when none was trained on such data and features yet, or when
+        the champion learned from films of the other kind, by whatever way it came to be the champion.
+        """
         with self._progress.step("Model: train, calibrate, evaluate, register") as step:
-            self._run(self._training(), step, always=always)
+            misfit = None if always else self._find_misfit()
+            self._run(self._training(), step, always=always or misfit is not None)
+            if misfit is not None:
+                step.result += f", trained because {misfit}"
 
     def evaluate(self) -> Sequence[str]:
         """Judge the model on both splits; returns what was printed."""
@@ -138,7 +146,7 @@ class Pipeline:
         def fingerprint(connection: psycopg.Connection) -> str:
             # A new model is a person's decision, with two exceptions: a model of synthetic films must not answer
             # for real ones, and a model cannot answer from features that have other names or types than its own.
-            (synthetic,) = _row(connection, "select coalesce(bool_or(is_synthetic), false) from raw.movies")
+            synthetic = film_kind.kind_of_loaded(connection) == film_kind.kind_of(synthetic=True)
             (columns,) = _row(
                 connection,
                 "select string_agg(concat_ws(' ', table_name, column_name, data_type), ',' order by table_name, "
@@ -150,6 +158,21 @@ class Pipeline:
             return "a champion is registered"
 
         return Task("train", "Model", ((PYTHON, "-m", "training", "train"),), fingerprint, done)
+
+    def _find_misfit(self) -> str | None:
+        """What is wrong when the champion learned from made-up films and real ones are loaded, or the reverse."""
+        settings = self._runtime.settings
+        with connect(self._url) as connection:
+            loaded = film_kind.kind_of_loaded(connection)
+        try:
+            answer = requests.get(f"{settings.tracking_uri}/{CHAMPION}", auth=settings.mlflow_login, timeout=10)
+        except requests.RequestException:
+            return None  # whoever needs MLflow next says so
+        if not answer.ok:
+            return None
+        champion = answer.json()["model_version"]
+        misfit = film_kind.describe_misfit({tag["key"]: tag["value"] for tag in champion.get("tags", [])}, loaded)
+        return misfit and f"version {champion['version']} {misfit}"
 
     def _source_identity(self) -> str:
         """What the settings ask to load."""

@@ -63,7 +63,8 @@ def _add_registry(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "rollback",
         help="give the alias champion back to an earlier version",
         description="Make the champion before the present one the champion again, or the version named by --to. "
-        "A running server follows within seconds.",
+        "A running server follows within seconds. A model of synthetic films is refused while real ones are loaded, "
+        "and the other way round.",
     )
     rollback.add_argument("--to", metavar="VERSION", help="any registered version")
     commands.add_parser("history", help="who was champion when", description="List the champions by time.")

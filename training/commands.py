@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from common import film_kind
+from common.database import connect
 from common.settings import Settings
 from training.dataset import Dataset, load_labels, open_feature_store
 from training.diagnostics import report_both_slices
@@ -106,7 +108,9 @@ def roll_back_champion(settings: Settings, arguments: argparse.Namespace) -> int
     from training.registry import connect_registry, model_name_of
 
     name = model_name_of(arguments.service)
-    former, present = roll_back(connect_registry(settings.tracking_uri), name, to=arguments.to)
+    with connect(settings.database_url) as connection:
+        films = film_kind.kind_of_loaded(connection)
+    former, present = roll_back(connect_registry(settings.tracking_uri), name, to=arguments.to, films=films)
     print(f"Version {present} of {name} is the champion again, instead of version {former}.")
     return 0
 

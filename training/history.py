@@ -8,6 +8,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from common.errors import ModelNotReadyError
+from common.film_kind import describe_misfit
 from common.model_registry import find_by_alias
 
 CHAMPION = "champion"
@@ -49,47 +50,58 @@ def crown(client: MlflowClient, name: str, version: str, *, now: datetime | None
     _write(client, name, version, [*past, Period(version, now, None)])
 
 
-def roll_back(client: MlflowClient, name: str, *, to: str | None = None) -> tuple[str, str]:
+def roll_back(client: MlflowClient, name: str, *, to: str | None = None, films: str | None = None) -> tuple[str, str]:
     """Give the alias back to an earlier champion, or to any version.
 
     Args:
         client: of the registry.
         name: the registered model.
         to: the version; None for the champion before the present one.
+        films: the kind of the films that are loaded (see `common.film_kind`); None when it does not matter.
 
     Returns:
         The version that was champion and the one that is now.
 
     Raises:
-        ModelNotReadyError: there is no champion, no earlier one or no such version.
+        ModelNotReadyError: there is no champion, no earlier one or no such version, or it learned from films of the
+            other kind.
     """
     champion = find_champion(client, name)
     if champion is None:
         raise ModelNotReadyError(f"{name} has no champion that could be rolled back. Train one: make train-model.")
     present = str(champion.version)
-    chosen = to or _find_earlier(client, name, present)
+    chosen = to or _find_earlier(client, name, present, films)
     try:
-        client.get_model_version(name, chosen)
+        version = client.get_model_version(name, chosen)
     except MlflowException as error:
         raise ModelNotReadyError(
             f"{name} has no version {chosen}. `python -m training history` lists them."
         ) from error
     if chosen == present:
         raise ModelNotReadyError(f"Version {chosen} of {name} is the champion already.")
+    misfit = describe_misfit(version.tags, films)
+    if misfit is not None:
+        raise ModelNotReadyError(
+            f"Version {chosen} of {name} {misfit}, for which it must not answer: version {present} stays champion."
+        )
     crown(client, name, chosen)
     client.set_model_version_tag(name, present, "rolled_back", f"replaced by version {chosen}, by hand")
     return present, chosen
 
 
-def _find_earlier(client: MlflowClient, name: str, present: str) -> str:
+def _find_earlier(client: MlflowClient, name: str, present: str, films: str | None) -> str:
     periods = read_history(client, name)
     first = min((period.began for period in periods if period.version == present), default=None)
     earlier = [period for period in periods if first and period.version != present and period.began < first]
-    if not earlier:
-        raise ModelNotReadyError(
-            f"No champion of {name} came before version {present}. Name one: python -m training rollback --to 1."
-        )
-    return earlier[-1].version
+    if earlier:
+        return earlier[-1].version
+    others = [
+        int(version.version)
+        for version in client.search_model_versions(f"name = '{name}'")
+        if str(version.version) != present and describe_misfit(version.tags, films) is None
+    ]
+    cure = f" Name one: python -m training rollback --to {max(others)}." if others else ""
+    raise ModelNotReadyError(f"No champion of {name} came before version {present}.{cure}")
 
 
 def read_history(client: MlflowClient, name: str) -> list[Period]:

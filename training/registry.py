@@ -22,6 +22,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 import common
+from common import film_kind
 from common.errors import FeatureStoreError, ModelNotReadyError, ServiceError
 from common.feature_encoding import FeatureInfo
 from common.pyfunc_model import OUTPUT_COLUMNS
@@ -164,13 +165,12 @@ def decide(
     champion = find_champion(client, model_name_of(dataset.feature_service))
     if champion is None:
         return Decision(True, "There was no champion.")
-    synthetic = _kind_of_films(dataset)
-    if champion.tags.get("is_synthetic", synthetic) != synthetic:
-        kinds = {"true": "made-up", "false": "real"}
+    kind = _kind_of_films(dataset)
+    if champion.tags.get(film_kind.TAG, kind) != kind:
         return Decision(
             True,
-            f"Champion {champion.version} learned from {kinds[champion.tags['is_synthetic']]} films, "
-            f"this version from {kinds[synthetic]} ones.",
+            f"Champion {champion.version} learned from {film_kind.WORDS[champion.tags[film_kind.TAG]]} films, "
+            f"this version from {film_kind.WORDS[kind]} ones.",
         )
     try:
         contest = _compete(client, champion, judged, dataset, features_of)
@@ -247,7 +247,7 @@ def _register_model(scorer: Scorer, saved: Path, name: str) -> str:
 
 
 def _kind_of_films(dataset: Dataset) -> str:
-    return str(bool(dataset.frame["is_synthetic"].any())).lower()
+    return film_kind.kind_of(synthetic=bool(dataset.frame["is_synthetic"].any()))
 
 
 def describe_environment() -> dict[str, object]:
@@ -277,7 +277,7 @@ def _tags(dataset: Dataset, judged: Evaluation, decision: Decision) -> dict[str,
         "data_hash": dataset.data_hash,
         "git_commit": read_git_commit(Path(__file__).resolve().parent),
         "films": str(len(dataset.frame)),
-        "is_synthetic": _kind_of_films(dataset),
+        film_kind.TAG: _kind_of_films(dataset),
         "test_from": test_from,
         "fitted_on": "all rated films",
         "metrics_of": f"{EVALUATED_MODEL} (same recipe, fitted without the films from {test_from} on)",

@@ -201,6 +201,32 @@ def test_rollback_gives_the_alias_back_and_history_tells(client: MlflowClient, t
     assert client.get_model_version(MODEL_NAME, "2").tags["rolled_back"] == "replaced by version 1, by hand"
 
 
+def test_rollback_suggests_another_version_that_fits_or_none(client: MlflowClient, tmp_path: Path) -> None:
+    train(client, tmp_path)
+    with pytest.raises(ModelNotReadyError, match=r"came before version 1\.$"):
+        roll_back(client, MODEL_NAME, films="true")
+    train(client, tmp_path, promote=False)
+    with pytest.raises(ModelNotReadyError, match=r"rollback --to 2\.$"):
+        roll_back(client, MODEL_NAME, films="true")
+    with pytest.raises(ModelNotReadyError, match=r"came before version 1\.$"):
+        roll_back(client, MODEL_NAME, films="false")
+
+
+@pytest.mark.parametrize("to", [None, "1"])
+def test_rollback_onto_a_model_of_the_other_kind_of_films_is_refused(
+    client: MlflowClient, tmp_path: Path, to: str | None
+) -> None:
+    train(client, tmp_path, synthetic=True)
+    train(client, tmp_path, synthetic=False)
+
+    with pytest.raises(
+        ModelNotReadyError, match=r"^Version 1 of .* made-up films, and real ones are loaded.*: version 2 stays"
+    ):
+        roll_back(client, MODEL_NAME, to=to, films="false")
+    assert version_of(client, "champion") == "2"
+    assert roll_back(client, MODEL_NAME, to=to, films="true") == ("2", "1")
+
+
 def test_cleanup_keeps_the_champion_unless_forced(client: MlflowClient, tmp_path: Path) -> None:
     train(client, tmp_path)
     train(client, tmp_path, spoiled=True)
