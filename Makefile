@@ -76,8 +76,8 @@ doctor: install ## find the usual problems and say what to do
 backup: install ## save database and artifacts: make backup TO=backups/today
 	@$(RUN) -m orchestration.backup save "$$TO"
 
-restore: install ## put a backup back: make restore FROM=backups/today
-	@$(RUN) -m orchestration.backup restore "$$FROM"
+restore: install ## put a backup back: make restore FROM=backups/today; asks, unless YES=1
+	@$(RUN) -m orchestration.backup restore "$$FROM" $(if $(YES),--yes)
 
 image: ## build the container image and measure it; refuses one of 1.5 GB or more
 	@$(PYTHON) deploy/compose.py image

@@ -58,20 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("restore", "put a backup in the place of what is there"),
     ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("folder", type=Path, help="of the backup")
+        command.add_argument("folder", help="of the backup")
         command.add_argument("--artifacts", type=Path, help="MLflow's artifacts (default: those in STATE_DIR)")
     commands.choices["restore"].add_argument("--yes", action="store_true", help="replace what is there, unasked")
     options = parser.parse_args(arguments)
     settings = load_settings()
     artifacts = options.artifacts or settings.state_dir / "mlflow" / "artifacts"
+    folder = _folder(options.folder, variable="TO" if options.command == "save" else "FROM")
     if options.command == "save":
-        saved = save(settings, artifacts, options.folder)
-        print(
-            f"{options.folder}: {saved.films:,} films, {_megabytes(options.folder)} MB, schema {saved.schema_version}"
-        )
+        saved = save(settings, artifacts, folder)
+        print(f"{folder}: {saved.films:,} films, {_megabytes(folder)} MB, schema {saved.schema_version}")
         return 0
+    read(folder)  # before it is asked about
     _ask(settings, unasked=options.yes)
-    restored = restore(settings, artifacts, options.folder)
+    restored = restore(settings, artifacts, folder)
     print(f"{address(settings.database_url)} is as it was at {restored.saved_at}. Now: make up")
     return 0
 
@@ -80,10 +80,11 @@ def save(settings: Settings, artifacts: Path, folder: Path) -> Backup:
     """Write a backup into `folder`, which must not exist.
 
     Raises:
-        PlatformError: the folder exists, or pg_dump fails.
+        PlatformError: the folder exists, the database is away, or pg_dump fails.
     """
     if folder.exists():
         raise PlatformError(f"{folder} exists already. Name a new folder: a backup is never overwritten.")
+    connect(settings.database_url).close()  # its error says what to do, pg_dump's does not
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
@@ -139,6 +140,9 @@ def read(folder: Path) -> Backup:
     """
     try:
         saved = Backup(**json.loads((folder / MANIFEST).read_text()))
+    except FileNotFoundError as error:
+        what = f"it has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
+        raise PlatformError(f"{folder} is no backup: {what}.") from error
     except (OSError, ValueError, TypeError) as error:
         raise PlatformError(f"{folder} is no backup: it has no readable {MANIFEST}.") from error
     for name, wanted in saved.checksums.items():
@@ -257,12 +261,25 @@ def _connection_environment(url: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
+def _folder(name: str, *, variable: str) -> Path:
+    """The folder that was named; `make` passes an empty one on when it was not."""
+    if not name.strip():
+        raise PlatformError(f"Which folder? {variable}=folder is needed, for example {variable}=backups/today.")
+    return Path(name).expanduser()
+
+
 def _ask(settings: Settings, *, unasked: bool) -> None:
     if unasked:
         return
-    question = f"Replace everything in {address(settings.database_url)}? [y/N] "
-    if not sys.stdin.isatty() or input(question).lower() != "y":
-        raise PlatformError("Nothing was changed. Say --yes to replace what is there.")
+    if not sys.stdin.isatty():
+        raise PlatformError("Nothing was changed: nobody is there to be asked. Agree by YES=1 (make) or --yes.")
+    try:
+        agreed = input(f"Replace everything in {address(settings.database_url)}? [y/N] ").strip().lower() == "y"
+    except EOFError:  # Ctrl-D
+        print()
+        agreed = False
+    if not agreed:
+        raise PlatformError("Nothing was changed.")
 
 
 def _sha256(file: Path) -> str:

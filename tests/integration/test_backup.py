@@ -198,6 +198,6 @@ def test_a_restore_asks_first(
     monkeypatch.setenv("DB_CONNECTION_STRING", settings.database_url)
     options = [str(tmp_path / "backup"), "--artifacts", str(artifacts)]
     assert main(["save", *options]) == 0
-    with pytest.raises(PlatformError, match="--yes"):
+    with pytest.raises(PlatformError, match=r"Nothing was changed.*YES=1 \(make\) or --yes"):
         main(["restore", *options])
     assert main(["restore", *options, "--yes"]) == 0
