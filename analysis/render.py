@@ -12,16 +12,16 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pandas as pd
-from nbclient import NotebookClient
-from nbformat import NotebookNode
 
 from common import cli
 from common.environment import library_environment
 from common.settings import ROOT, load_settings
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 NOTEBOOKS = ROOT / "analysis"
 PAGES = ROOT / "docs" / "analysis"
@@ -36,6 +36,7 @@ def main() -> int:
     argparse.ArgumentParser(
         prog="python -m analysis.render", description=(__doc__ or "").splitlines()[0]
     ).parse_args()
+    cli.require_tools("nbclient", "nbformat", "ipykernel")
     settings = load_settings()
     PAGES.mkdir(parents=True, exist_ok=True)
     for path in list_notebooks():
@@ -52,12 +53,14 @@ def list_notebooks() -> list[Path]:
     return sorted(NOTEBOOKS.glob("*.ipynb"))
 
 
-def read_notebook(path: Path) -> NotebookNode:
+def read_notebook(path: Path) -> "NotebookNode":
+    import nbformat
+
     notebook: NotebookNode = nbformat.read(path, as_version=4)
     return notebook
 
 
-def hash_sources(notebook: NotebookNode) -> str:
+def hash_sources(notebook: "NotebookNode") -> str:
     """SHA-256 over what people wrote: kind, tags and text of every cell."""
     digest = hashlib.sha256()
     for cell in notebook.cells:
@@ -65,13 +68,16 @@ def hash_sources(notebook: NotebookNode) -> str:
     return digest.hexdigest()
 
 
-def run_notebook(notebook: NotebookNode, *, environment: Mapping[str, str]) -> list[NotebookNode]:
+def run_notebook(notebook: "NotebookNode", *, environment: Mapping[str, str]) -> list["NotebookNode"]:
     """The notebook's cells with what they printed, run in the project's folder; the notebook stays as it is.
 
     Args:
         notebook: from `read_notebook()`.
         environment: variables of the kernel beside our own.
     """
+    import nbformat
+    from nbclient import NotebookClient
+
     run = nbformat.from_dict(notebook)
     run.cells.insert(0, nbformat.v4.new_code_cell(_PREPARE))
     client = NotebookClient(
@@ -113,7 +119,7 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def as_page(name: str, notebook: NotebookNode, cells: Iterable[NotebookNode]) -> tuple[str, dict[str, str]]:
+def as_page(name: str, notebook: "NotebookNode", cells: Iterable["NotebookNode"]) -> tuple[str, dict[str, str]]:
     """The page as Markdown, and its pictures by file name.
 
     Args:
@@ -140,7 +146,7 @@ def as_page(name: str, notebook: NotebookNode, cells: Iterable[NotebookNode]) ->
     return "\n\n".join(parts) + "\n", pictures
 
 
-def _say_outputs(cell: NotebookNode, name: str, pictures: dict[str, str]) -> Iterator[str]:
+def _say_outputs(cell: "NotebookNode", name: str, pictures: dict[str, str]) -> Iterator[str]:
     for output in cell.outputs:
         data = output.get("data", {})
         if "image/svg+xml" in data:
@@ -176,6 +182,8 @@ def write_page(name: str, text: str, pictures: Mapping[str, str]) -> None:
 
 def write_without_outputs(path: Path) -> None:
     """Outputs grow, differ from run to run, and may hold films: what was run lives in the page alone."""
+    import nbformat
+
     notebook = read_notebook(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -183,7 +191,7 @@ def write_without_outputs(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def _tags(cell: NotebookNode) -> list[str]:
+def _tags(cell: "NotebookNode") -> list[str]:
     return list(cell.metadata.get("tags", []))
 
 

@@ -8,17 +8,18 @@ import argparse
 import io
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import requests
-from PIL import Image
-from playwright.sync_api import Browser
 
 from benchmarks.pages import find_ambiguous_title
 from common import cli
 from common.errors import PlatformError, ServiceError
 from common.settings import ROOT, load_settings
-from tests.e2e.browser import open_browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FOLDER = ROOT / "docs" / "screenshots"
 MAX_BYTES = 200_000
@@ -29,9 +30,14 @@ WIDTHS = (1440, 360)
 def main() -> int:
     """Picture every page at both widths, and the README's two."""
     options = _read_arguments()
-    film = options.film or _find_film(options.url)
-    _refuse_real_film(options.url, film)
-    title = options.title or find_ambiguous_title(load_settings())
+    cli.require_tools("PIL", "playwright")
+    from tests.e2e.browser import open_browser
+
+    settings = load_settings()
+    url = options.url or f"http://{settings.host}:{settings.port}"
+    film = options.film or _find_film(url)
+    _refuse_real_film(url, film)
+    title = options.title or find_ambiguous_title(settings)
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages = {
         "home": "/",
@@ -47,14 +53,16 @@ def main() -> int:
         for name, path in pages.items():
             for width in WIDTHS:
                 scheme = "dark" if width == WIDTHS[1] else "light"
-                _shoot(browser, options.url + path, FOLDER / f"{name}-{width}.png", width=width, scheme=scheme)
-        _shoot(browser, f"{options.url}/movies/{film}", FOLDER / "answer.png", width=1120, height=1180)
+                _shoot(browser, url + path, FOLDER / f"{name}-{width}.png", width=width, scheme=scheme)
+        _shoot(browser, f"{url}/movies/{film}", FOLDER / "answer.png", width=1120, height=1180)
     return 0
 
 
 def _shoot(
-    browser: Browser, url: str, path: Path, *, width: int, height: int | None = None, scheme: str = "light"
+    browser: "Browser", url: str, path: Path, *, width: int, height: int | None = None, scheme: str = "light"
 ) -> None:
+    from PIL import Image
+
     page = browser.new_page(viewport={"width": width, "height": height or 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(url)
     page.wait_for_load_state("networkidle")
@@ -95,9 +103,8 @@ def _get(url: str) -> requests.Response:
 
 
 def _read_arguments() -> argparse.Namespace:
-    settings = load_settings()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
-    parser.add_argument("--url", default=f"http://{settings.host}:{settings.port}", help="a running server")
+    parser.add_argument("--url", help="a running server (default: the one of HOST and PORT)")
     parser.add_argument("--film", type=int, help="TMDB id of a synthetic film (default: the first with a cast)")
     parser.add_argument("--title", help="one that several films share (default: found in the database)")
     return parser.parse_args()

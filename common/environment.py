@@ -3,8 +3,9 @@
 `python -m common.environment PROGRAM ...` runs a program with it: dbt and Feast read neither `.env` nor files.
 """
 
+import argparse
 import os
-import sys
+from collections.abc import Sequence
 
 from common import cli
 from common.errors import SettingsError
@@ -53,15 +54,20 @@ def export(settings: Settings) -> None:
     os.environ.update(library_environment(settings))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Become the program that the command line names."""
-    if not sys.argv[1:]:
+    parser = argparse.ArgumentParser(
+        prog="python -m common.environment", description="Run a program with the settings in its environment."
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="PROGRAM ...", help="with its own arguments")
+    command = parser.parse_args(arguments).command
+    if not command:
         raise SettingsError("Name the program to run: python -m common.environment dbt build ...")
     export(load_settings())
     try:
-        os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - what the command line says, without a shell
+        os.execvp(command[0], command)  # noqa: S606 - what the command line says, without a shell
     except FileNotFoundError as error:
-        raise SettingsError(f"There is no program {sys.argv[1]} on the PATH.") from error
+        raise SettingsError(f"There is no program {command[0]} on the PATH.") from error
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ Run it as the owner of the database, after each upgrade. A role whose password t
 password cannot log in over the network.
 """
 
+import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
@@ -62,7 +63,13 @@ def _set_password(connection: psycopg.Connection, role: str, password: str) -> N
     connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(hashed)))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Migrate, then make the roles."""
+    argparse.ArgumentParser(
+        prog="python -m orchestration.roles",
+        description=(__doc__ or "").split(":", 1)[1].strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(arguments)
     url = load_settings().database_url
     migrate(url)
     passwords = {part: found for part in PARTS if (found := read_secret(password_variable(part), os.environ))}

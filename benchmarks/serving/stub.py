@@ -3,10 +3,10 @@
 Answers from TMDB-shaped JSON lines, or, without a file, from hand-made films with the ids 1 to 2000.
 """
 
+import argparse
 import gzip
 import itertools
 import re
-import sys
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -92,8 +92,13 @@ def make_handler(bodies: dict[int, bytes]) -> type[BaseHTTPRequestHandler]:
 
 
 def main() -> None:
-    bodies = read_bodies(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), make_handler(bodies))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.serving.stub", description=(__doc__ or "").split(":")[0]
+    )
+    parser.add_argument("port", type=int, help="on 127.0.0.1")
+    parser.add_argument("payloads", type=Path, nargs="?", help="TMDB-shaped JSON lines (default: hand-made films)")
+    options = parser.parse_args()
+    server = ThreadingHTTPServer(("127.0.0.1", options.port), make_handler(read_bodies(options.payloads)))
     server.daemon_threads = True
     server.serve_forever()
 
