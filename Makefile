@@ -1,5 +1,8 @@
 # Recipes are one line each: the logic is in Python, where it is tested. What people type (TITLE=...) reaches the shell
-# through the environment, into which make exports it, so that a quote in a title stays a quote.
+# through the environment, into which make exports it, so that a quote in a title stays a quote; a title goes there as
+# it was typed, because make would take a dollar sign in it ("$9.99", a film of 2008) for a variable of its own.
+override TITLE := $(value TITLE)
+export TITLE
 PYTHON ?= python3
 RUN = .venv/bin/python
 # ENGINE=docker: the same commands in containers, for which nothing is installed here
@@ -46,8 +49,8 @@ train-model: $(NEEDED) ## load, build, publish the features and train a model
 evaluate: install ## print the model's figures on both splits; writes reports/evaluation.json
 	@$(RUN) -m orchestration evaluate
 
-predict: install ## ask the running server: make predict TITLE="..." [YEAR=...]
-	@$(RUN) -m serving predict --title "$$TITLE" $(if $(YEAR),--year "$$YEAR")
+predict: install ## ask the running server: make predict TITLE="..." [YEAR=...], or TMDB_ID=...
+	@$(RUN) -m serving predict $(if $(TMDB_ID),--tmdb-id "$$TMDB_ID",--title "$$TITLE" $(if $(YEAR),--year "$$YEAR"))
 
 rollback: install ## give the alias champion back to the version before, or to one: make rollback VERSION=3
 	@$(RUN) -m training rollback $(if $(VERSION),--to "$$VERSION")

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         expire(settings)
     else:
-        predict(settings, title=options.title, year=options.year, as_json=options.json)
+        predict(settings, title=options.title, year=options.year, tmdb_id=options.tmdb_id, as_json=options.json)
     return 0
 
 
@@ -69,15 +69,23 @@ def _share_metrics(settings: Settings) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def predict(settings: Settings, *, title: str, year: int | None, as_json: bool) -> None:
+def predict(
+    settings: Settings, *, title: str | None, year: int | None, as_json: bool, tmdb_id: int | None = None
+) -> None:
     """Ask the running server for a prediction and print it.
+
+    Args:
+        title: of the film; None when `tmdb_id` names it.
+        year: tells films of one title apart.
+        as_json: as the API gives it, not as lines for people.
+        tmdb_id: TMDB's number, which no two films share.
 
     Raises:
         PlatformError: with the server's own sentence when it has no answer.
     """
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - not a bind
     address = f"http://{host}:{settings.port}"
-    question = {"title": title} | ({"year": year} if year else {})
+    question = {"tmdb_id": tmdb_id} if tmdb_id else {"title": title} | ({"year": year} if year else {})
     try:
         response = requests.post(f"{address}/api/v1/predictions", json=question, timeout=30)
         answer = response.json()
@@ -114,10 +122,11 @@ def _describe_rating(rating: dict[str, Any] | None) -> str:
 
 
 def _list_candidates(answer: dict[str, Any]) -> list[str]:
-    return [
-        f"  {film['title']} ({film.get('year') or 'year unknown'}), TMDB id {film['tmdb_id']}"
-        for film in answer.get("candidates") or []
+    candidates = answer.get("candidates") or []
+    lines = [
+        f"  {film['title']} ({film.get('year') or 'year unknown'}), TMDB id {film['tmdb_id']}" for film in candidates
     ]
+    return [*lines, f"To choose one: make predict TMDB_ID={candidates[0]['tmdb_id']}"] if candidates else []
 
 
 def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -130,7 +139,9 @@ def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     fill.add_argument("--limit", type=int, help="at most so many films (default: all)")
     commands.add_parser("expire", help="delete TMDB's answers and logged predictions older than 180 days")
     ask = commands.add_parser("predict", help="ask the running server about a film")
-    ask.add_argument("--title", required=True, help="title of the film")
+    film = ask.add_mutually_exclusive_group(required=True)
+    film.add_argument("--title", help="title of the film")
+    film.add_argument("--tmdb-id", type=int, help="TMDB's number of the film, when several have title and year")
     ask.add_argument("--year", type=int, help="year of release, when several films have the title")
     ask.add_argument("--json", action="store_true", help="print the answer as the API gives it")
     return parser.parse_args(arguments)

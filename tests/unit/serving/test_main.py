@@ -8,7 +8,7 @@ import responses
 
 from common.errors import PlatformError, ServiceError
 from common.settings import Settings
-from serving.__main__ import predict
+from serving.__main__ import main, predict
 from tests.serving_parts import Platform
 
 ADDRESS = "http://127.0.0.1:5999/api/v1/predictions"
@@ -54,6 +54,20 @@ def test_ambiguous_title_lists_the_films(settings: Settings) -> None:
 
     with pytest.raises(PlatformError, match=r"(?s)2 films fit.*Frozen \(2013\), TMDB id 109445"):
         predict(settings, title="Frozen", year=None, as_json=False)
+
+
+@responses.activate
+def test_ambiguous_title_says_how_to_choose_and_the_choice_is_sent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responses.post(ADDRESS, status=300, body=served({"title": "Frozen"})[1])
+    with pytest.raises(PlatformError, match=r"To choose one: make predict TMDB_ID=\d+$"):
+        predict(settings, title="Frozen", year=None, as_json=False)
+
+    monkeypatch.setattr("serving.__main__.load_settings", lambda: settings)
+    body = served({"tmdb_id": 109445})[1]
+    responses.post(ADDRESS, body=body, match=[responses.matchers.json_params_matcher({"tmdb_id": 109445})])
+    assert main(["predict", "--tmdb-id", "109445"]) == 0
 
 
 @responses.activate
