@@ -27,11 +27,17 @@ def connect(url: str, **options: Any) -> psycopg.Connection:
     try:
         return psycopg.connect(url, **{"connect_timeout": 10, "options": "-c timezone=UTC", **options})
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
         raise DatabaseError(
-            f"PostgreSQL at {address(url)} cannot be reached ({reason}). "
+            f"PostgreSQL at {address(url)} cannot be reached ({what_it_said(error)}). "
             "Start it with `make up`, or correct DB_CONNECTION_STRING."
         ) from error
+
+
+def what_it_said(error: psycopg.OperationalError) -> str:
+    """The reason in psycopg's text, which also repeats the address, asks back, and lists the tries of a name."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines()]
+    line = next((line for line in lines if line and not line.startswith("Multiple connection attempts")), "no reason")
+    return line.rpartition(" failed: ")[2]
 
 
 def store_address(url: str) -> str:
