@@ -89,6 +89,7 @@ def train_model(runtime: Runtime, _: argparse.Namespace) -> int:
     pipeline.build()
     _wait_for_mlflow(runtime)
     pipeline.train(always=True)
+    console.print(_what_became_of_the_model(runtime.settings.state_dir / "logs" / "train.log"), markup=False)
     return 0
 
 
@@ -258,6 +259,12 @@ class _FirstAnswer:
         if time.monotonic() > self._give_up:
             raise ServiceError(f"The server runs but does not predict: {answer.json().get('detail', answer.reason)}")
         return False
+
+
+def _what_became_of_the_model(log: Path) -> str:
+    """Training's own last words: whether the new version is the champion, and why."""
+    lines = log.read_text(errors="replace").splitlines()
+    return next((line for line in reversed(lines) if line.startswith("Version ")), f"See {log}.")
 
 
 def _print_addresses(runtime: Runtime) -> None:
