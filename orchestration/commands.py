@@ -13,7 +13,7 @@ import requests
 
 from common.database import address, connect
 from common.embedded_postgres import EmbeddedPostgres
-from common.errors import PlatformError, ServiceError
+from common.errors import DatabaseError, PlatformError, ServiceError
 from common.settings import ROOT, Settings, load_settings
 from orchestration.console import Progress, console, run_command
 from orchestration.pipeline import DBT_FOLDERS, Pipeline
@@ -21,6 +21,7 @@ from orchestration.runtime import Runtime
 
 START_SECONDS = 240.0
 ANSWER_SECONDS = 180.0  # from its start; a busy machine needs long to import and to fetch the champion
+ASK_SECONDS = 5  # whoever wants to know how things stand does not wait for what hangs
 ANSWERS_PER_WORKER = 4  # one that is not ready yet is hardly ever missed by as many
 LINTERS = (
     ("ruff", "check"),
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         ("up", up, "from nothing to a page that answers; a second run changes nothing"),
         ("restart", restart, "new code and .env for the running server, without a lost request"),
         ("down", down, "stop what `up` started"),
-        ("status", status, "what runs, what is loaded"),
+        ("status", status, "what runs, what is loaded, which model answers"),
         ("logs", logs, "the last lines of every log"),
         ("init-infra", init_infra, "start PostgreSQL, MLflow and the server, without data or model"),
         ("train-model", train_model, "load, build, publish and train"),
@@ -124,16 +125,18 @@ def down(runtime: Runtime, _: argparse.Namespace) -> int:
 
 def status(runtime: Runtime, _: argparse.Namespace) -> int:
     """One line for each part."""
-    settings = runtime.settings
-    console.print(
-        f"database  {'answers' if _database_answers(settings) else 'is away':8} {address(settings.database_url)}"
-    )
+    try:
+        facts = _look_into_database(runtime.settings)
+        _print_state("database", "answers", address(runtime.settings.database_url))
+    except DatabaseError as error:
+        facts = []
+        _print_state("database", "is away", str(error))
     for service in (runtime.mlflow, runtime.server):
         if service is not None:
             state = "answers" if service.process() and service.answers() else "is away"
-            console.print(f"{service.name:9} {state:8} {service.url}")
-    if _database_answers(settings):
-        _print_steps(settings)
+            _print_state(service.name, state, service.url)
+    for name, state, fact in [*_look_at_model(runtime.server.url), *facts]:
+        _print_state(name, state, fact)
     return 0
 
 
@@ -273,24 +276,41 @@ def _print_addresses(runtime: Runtime) -> None:
     console.print("\nStop with `make down`.", markup=False)
 
 
-def _database_answers(settings: Settings) -> bool:
-    try:
-        connect(settings.database_url).close()
-    except PlatformError:
-        return False
-    return True
+def _print_state(name: str, state: str, fact: str) -> None:
+    console.print(f"{name:9} {state:8} {fact}", markup=False)
 
 
-def _print_steps(settings: Settings) -> None:
-    with connect(settings.database_url) as connection:
+def _look_into_database(settings: Settings) -> list[tuple[str, str, str]]:
+    """What is loaded and which steps were done; nothing before our tables are made.
+
+    Raises:
+        DatabaseError: it does not answer, or refuses the login.
+    """
+    with connect(settings.database_url, connect_timeout=ASK_SECONDS) as connection:
         try:
-            rows = connection.execute(
+            counts = connection.execute(
+                "select (select count(*) from raw.movies), (select count(*) from raw.tmdb_movies)"
+            ).fetchone()
+            steps = connection.execute(
                 "select step, seconds, to_char(finished_at, 'YYYY-MM-DD HH24:MI') from ops.step_runs order by 3"
             ).fetchall()
         except psycopg.errors.UndefinedTable:
-            rows = []
-    for step, seconds, finished in rows:
-        console.print(f"{step:9} done     {finished} UTC, {seconds:.1f} s")
+            return []
+    films, payloads = counts or (0, 0)
+    done = [(step, "done", f"{finished} UTC, {seconds:.1f} s") for step, seconds, finished in steps]
+    return [("films", "loaded" if films else "missing", f"{films:,} films, {payloads:,} TMDB payloads"), *done]
+
+
+def _look_at_model(server: str) -> list[tuple[str, str, str]]:
+    """Which model the server answers with, or why it has none; nothing when it does not answer."""
+    try:
+        model = requests.get(f"{server}/readyz", timeout=ASK_SECONDS).json()["checks"]["model"]
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        return []
+    if not model["ok"]:
+        return [("model", "missing", model["detail"])]
+    version = f"version {model['version']}, loaded at {model['loaded_at'][:16].replace('T', ' ')} UTC"
+    return [("model", "answers", " ".join([version, *([model["detail"]] if "detail" in model else [])]))]
 
 
 def _run_tool(name: str, *arguments: str) -> int:
