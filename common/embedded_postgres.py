@@ -138,6 +138,10 @@ class EmbeddedPostgres:
         """Whether our server answers: judged by a real connection, since a lock file can outlive its process."""
         return self._process() is not None and _answers(self.url)
 
+    def port_is_of_another(self) -> bool:
+        """Whether another program holds the port, so that ours cannot start: found without asking that program."""
+        return self._process() is None and _port_is_taken(self.port)
+
     def start(self) -> None:
         """Start the server and wait until it answers; nothing happens when it already does.
 

@@ -5,7 +5,7 @@ Looks only: nothing is started, changed or sent, except questions to our own dat
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m orchestration.doctor", description=(__doc__ or "").split(":")[1])
     parser.add_argument("--quiet", action="store_true", help="only what needs to be done")
     quiet = parser.parse_args(arguments).quiet
-    findings = examine()
-    for finding in findings:
+    findings = []
+    for finding in examine():
+        findings.append(finding)
         if finding.cure or not quiet:
             console.print(f"{'!!' if finding.cure else 'ok'}  {finding.name:12} {finding.fact}", markup=False)
         if finding.cure:
@@ -49,22 +50,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if problems else 0
 
 
-def examine() -> list[Finding]:
-    """Every check that applies here."""
-    findings = [_look(name, check) for name, check in MACHINE_CHECKS.items()]
+def examine() -> Iterator[Finding]:
+    """Every check that applies here, each as soon as it is done."""
+    return (finding for finding in _examine_all() if finding.fact)
+
+
+def _examine_all() -> Iterator[Finding]:
+    yield from (_look(name, check) for name, check in MACHINE_CHECKS.items())
     try:
         settings = load_settings()
     except SettingsError as error:
-        return [*findings, Finding("settings", "cannot be read", str(error))]
-    findings.append(Finding("settings", "all can be read"))
-    return [finding for finding in [*findings, *_examine_platform(settings)] if finding.fact]
+        yield Finding("settings", "cannot be read", str(error))
+        return
+    yield Finding("settings", "all can be read")
+    yield from _examine_platform(settings)
 
 
-def _examine_platform(settings: Settings) -> list[Finding]:
+def _examine_platform(settings: Settings) -> Iterator[Finding]:
     runtime = Runtime(settings)
-    findings = [_look(name, partial(check, settings)) for name, check in SETTINGS_CHECKS.items()]
-    findings += [_look(name, partial(check, runtime)) for name, check in SERVICE_CHECKS.items()]
-    return findings + [_look(name, partial(check, runtime)) for name, check in DATABASE_CHECKS.items()]
+    yield from (_look(name, partial(check, settings)) for name, check in SETTINGS_CHECKS.items())
+    services = {}
+    for name, check in SERVICE_CHECKS.items():
+        services[name] = _look(name, partial(check, runtime))
+        yield services[name]
+    if services["database"].fact and not services["database"].cure:  # else each would wait for it in vain
+        yield from (_look(name, partial(check, runtime)) for name, check in DATABASE_CHECKS.items())
 
 
 def _look(name: str, check: Callable[[], str]) -> Finding:

@@ -30,6 +30,7 @@ from orchestration.services import Service
 
 GIGABYTE = 1024**3
 OLDEST_POSTGRESQL = 14
+CONNECT_SECONDS = 3  # to a database; one that is silent for longer is a finding
 CHAMPION = "api/2.0/mlflow/registered-models/alias?name=bechdel-test-predictor&alias=champion"
 
 
@@ -148,13 +149,17 @@ def check_records(settings: Settings) -> str:
 
 def check_ports(runtime: Runtime) -> str:
     services = [service for service in (runtime.server, runtime.mlflow) if service]
-    taken = [service for service in services if not service.process() and _is_open(service.port)]
+    ports = {service.port: (service.name, f"{service.port_setting}=5050") for service in services}
+    taken = [service.port for service in services if not service.process() and _is_open(service.port)]
+    if runtime.database:
+        ports[runtime.database.port] = ("PostgreSQL", "EMBEDDED_DB_PORT=5450")
+        taken += [runtime.database.port] if runtime.database.port_is_of_another() else []
     if taken:
         raise Problem(
-            f"port {taken[0].port} for {taken[0].name} is taken by another program",
-            f"Stop that program, or choose another port: {taken[0].port_setting}=5050 make up",
+            f"{' and '.join(f'port {port} for {ports[port][0]}' for port in taken)} taken by another program",
+            f"Stop that program, or choose another port: {' '.join(ports[port][1] for port in taken)} make up",
         )
-    return ", ".join(str(service.port) for service in services)
+    return ", ".join(map(str, ports))
 
 
 def check_database_lock(runtime: Runtime) -> str:
@@ -212,8 +217,10 @@ def _check_server(server: Service) -> str:
 
 
 def check_database(runtime: Runtime) -> str:
+    if runtime.database and runtime.database.port_is_of_another():
+        raise NotApplicableError  # check_ports says it
     try:
-        connect(runtime.settings.database_url).close()
+        connect(runtime.settings.database_url, connect_timeout=CONNECT_SECONDS).close()
     except DatabaseError as error:
         raise Problem("does not answer", str(error)) from error
     return address(runtime.settings.database_url)
@@ -321,7 +328,7 @@ def _is_open(port: int) -> bool:
 def _row(runtime: Runtime, query: str, *, missing: tuple[Any, ...] | None = None, **options: Any) -> tuple[Any, ...]:
     """One row; `missing` when a table is not there."""
     try:
-        with connect(runtime.settings.database_url, **options) as connection:
+        with connect(runtime.settings.database_url, **{"connect_timeout": CONNECT_SECONDS, **options}) as connection:
             return connection.execute(query.encode()).fetchone() or missing or ()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return missing or ()

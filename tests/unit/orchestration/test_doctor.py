@@ -2,7 +2,9 @@
 
 import json
 import os
+import socket
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,39 @@ def test_a_port_of_another_program_is_found(monkeypatch: pytest.MonkeyPatch, tmp
     assert "MLFLOW_PORT=" in problem.cure
 
 
+def test_a_silent_program_on_the_databases_port_is_found_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        monkeypatch.setattr(
+            "orchestration.doctor.load_settings",
+            lambda: settings(state_dir=tmp_path, embedded_db_port=port, mlflow_tracking_uri="http://127.0.0.1:9"),
+        )
+        started = time.monotonic()
+        assert main(["--quiet"]) == 1
+    printed = capsys.readouterr().out
+    assert f"port {port} for PostgreSQL taken by another program" in printed
+    assert "EMBEDDED_DB_PORT=" in printed
+    assert "cannot be reached" not in printed  # the program is not asked
+    assert time.monotonic() - started < 15  # it was 80
+
+
+def test_a_silent_database_elsewhere_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checks, "CONNECT_SECONDS", 1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/films"
+        made = settings(state_dir=tmp_path, db_connection_string=url, mlflow_tracking_uri="http://127.0.0.1:9")
+        monkeypatch.setattr("orchestration.doctor.load_settings", lambda: made)
+        findings = {finding.name: finding for finding in examine()}
+    assert "timeout" in str(findings["database"].cure)
+    assert not {*checks.DATABASE_CHECKS} & {*findings}
+
+
 def test_a_lock_of_a_server_that_is_gone_is_found(tmp_path: Path) -> None:
     runtime = Runtime(settings(state_dir=tmp_path))
     assert runtime.database is not None
@@ -228,7 +263,7 @@ def test_a_service_that_does_not_answer_is_found(check: Any, cure: str) -> None:
 
 def test_settings_that_cannot_be_read_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "0")
-    finding = examine()[-1]
+    *_, finding = examine()
     assert finding.name == "settings"
     assert finding.cure is not None
     assert "PORT" in finding.cure
