@@ -29,19 +29,30 @@ def test_known_film_answer_is_304(client: FlaskClient) -> None:
     assert not again.data
 
 
-def test_known_model_card_is_304_until_another_model_answers() -> None:
-    platform = Platform()
-    first = platform.client.get(MODEL)
+def test_known_model_card_is_304_in_every_worker_until_another_model_answers(client: FlaskClient) -> None:
+    first = client.get(MODEL)
     known = {"If-None-Match": first.headers["ETag"]}
-    again = platform.client.get(MODEL, headers=known)
-    champion = platform.champions.champion
-    assert champion is not None
-    platform.champions.champion = replace(champion, version=replace(champion.version, version="4"))
-    other = platform.client.get(MODEL, headers=known)
+    worker = Platform()  # has loaded the champion later
+    again = worker.client.get(MODEL, headers=known)
+    champion = worker.champions.current()
+    worker.champions.champion = replace(champion, version=replace(champion.version, version="4"))
+    other = worker.client.get(MODEL, headers=known)
 
     assert first.headers["Cache-Control"] == "public, max-age=10"  # as long as a new champion may take
     assert (again.status_code, again.data) == (304, b"")
     assert (other.status_code, other.get_json()["version"]) == (200, "4")
+
+
+def test_bug_is_logged_under_the_request_that_met_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform = Platform()
+    monkeypatch.setattr(platform.app.extensions["bechdel"].predictor, "describe", lambda _: 1 / 0)
+
+    answer = platform.client.get(MOVIE, headers={"X-Request-ID": "seven"})
+
+    assert (answer.status_code, answer.get_json()["request_id"]) == (500, "seven")
+    assert "request_id=seven" in next(record.getMessage() for record in caplog.records if record.exc_info)
 
 
 def test_prediction_is_not_stored_by_caches(client: FlaskClient) -> None:
