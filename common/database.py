@@ -36,8 +36,9 @@ def connect(url: str, **options: Any) -> psycopg.Connection:
 def what_it_said(error: psycopg.OperationalError) -> str:
     """The reason in psycopg's text, which also repeats the address, asks back, and lists the tries of a name."""
     lines = [" ".join(line.split()) for line in str(error).splitlines()]
-    line = next((line for line in lines if line and not line.startswith("Multiple connection attempts")), "no reason")
-    return line.rpartition(" failed: ")[2]
+    said = [line.rpartition(" failed: ")[2] for line in lines if line and not line.startswith("Multiple connection")]
+    # of several addresses the one where a server has answered tells more than one where none is
+    return next((line for line in said if "FATAL" in line), said[0] if said else "no reason")
 
 
 def store_address(url: str) -> str:

@@ -28,15 +28,16 @@ DBT = ("dbt", "build", "--project-dir", "dbt_project", "--profiles-dir", "dbt_pr
 
 @dataclass(frozen=True)
 class RefreshStep:
-    """One command, and the part whose database role runs it."""
+    """One command, and the part whose database role runs it; without an optional one the others go on."""
 
     part: str
     command: tuple[str, ...]
+    is_optional: bool = False
 
 
 STEPS = (
     # first: what has to go by TMDB's terms goes also on a day when a later step fails, and dbt builds without it
-    RefreshStep("serving", (sys.executable, "-m", "serving", "expire")),
+    RefreshStep("serving", (sys.executable, "-m", "serving", "expire"), is_optional=True),
     RefreshStep("ingest", (sys.executable, "-m", "ingestion", "load")),
     RefreshStep("dbt", DBT),
     RefreshStep("feast", (sys.executable, "feature_repo/publish.py")),
@@ -70,16 +71,20 @@ def seconds_until(at: str, now: datetime) -> float:
 
 
 def refresh(environment: Mapping[str, str]) -> bool:
-    """Run the steps in order until one fails; returns whether all worked."""
+    """Run the steps in order until one that is needed fails; returns whether all worked."""
+    all_worked = True
     for step in STEPS:
         started = time.monotonic()
         done = subprocess.run(step.command, env=environment_of(step, environment), check=False)
         seconds = time.monotonic() - started
         if done.returncode != 0:
             logger.error("step=%s failed code=%d seconds=%.1f", step.part, done.returncode, seconds)
-            return False
-        logger.info("step=%s done seconds=%.1f", step.part, seconds)
-    return True
+            all_worked = False
+            if not step.is_optional:
+                break
+        else:
+            logger.info("step=%s done seconds=%.1f", step.part, seconds)
+    return all_worked
 
 
 def environment_of(step: RefreshStep, environment: Mapping[str, str]) -> dict[str, str]:

@@ -28,6 +28,7 @@ from common.errors import DatabaseError, PlatformError
 from common.settings import Settings, load_settings
 
 DUMP, ARTIFACTS, MANIFEST = "database.dump", "artifacts.tar", "backup.json"
+FRESH, OLD = ".restored", ".replaced"  # among the artifacts, while they are replaced
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def save(settings: Settings, artifacts: Path, folder: Path) -> Backup:
     # after the database: every registered model is in it; what a link points to is saved, not the link
     with tarfile.open(partial / ARTIFACTS, "w", dereference=True) as archive:
         if artifacts.exists():
-            archive.add(artifacts, arcname="artifacts")
+            archive.add(artifacts, arcname="artifacts", filter=_without_leftovers)
     saved = _describe(settings.database_url, partial)
     (partial / MANIFEST).write_text(json.dumps(asdict(saved), indent=2) + "\n")
     partial.rename(folder)
@@ -122,7 +123,7 @@ def restore(settings: Settings, artifacts: Path, folder: Path) -> Backup:
                 f"The backup is of PostgreSQL {saved.server // 10000}, this server is "
                 f"{connection.info.server_version // 10000}. Restore into the same or a newer one."
             )
-    fresh = artifacts / ".restored"  # inside: the folder may be a volume
+    fresh = artifacts / FRESH  # inside: the folder may be a volume
     with _unpacked(folder / ARTIFACTS, fresh), tempfile.TemporaryDirectory(prefix="bechdel-restore-") as scratch:
         scripts = _write_scripts(settings.database_url, folder / DUMP, Path(scratch))
         files = [f"--file={script}" for script in scripts]
@@ -205,16 +206,30 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _replace_artifacts(fresh: Path, artifacts: Path) -> None:
-    """Put the unpacked ones in the place of what is there, by renaming."""
-    old = artifacts / ".replaced"
+    """Put the unpacked ones in the place of what is there, by renaming.
+
+    Raises:
+        PlatformError: a folder cannot be renamed; what was there before lies in OLD.
+    """
+    old = artifacts / OLD
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        old.mkdir(exist_ok=True)
+        for source, target in ((artifacts, old), (fresh, artifacts)):
+            for entry in list(source.glob("*")):
+                if entry.name not in (FRESH, OLD):
+                    entry.rename(target / entry.name)
+    except OSError as error:
+        raise PlatformError(
+            f"The database is restored, but its artifacts in {artifacts} are not ({error.strerror or error}). "
+            f"What was there lies in {old}. Make room or correct the rights, then restore again."
+        ) from error
     shutil.rmtree(old, ignore_errors=True)
-    old.mkdir()
-    for entry in list(artifacts.iterdir()):
-        if entry not in {fresh.parent, old}:
-            entry.rename(old / entry.name)
-    for entry in fresh.glob("*"):
-        entry.rename(artifacts / entry.name)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def _without_leftovers(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Not what a restore that was killed has left."""
+    return None if PurePosixPath(member.name).parts[1:2] in ((FRESH,), (OLD,)) else member
 
 
 def _describe(url: str, folder: Path) -> Backup:

@@ -286,7 +286,8 @@ def _look_into_database(settings: Settings) -> list[tuple[str, str, str]]:
     Raises:
         DatabaseError: it does not answer, or refuses the login.
     """
-    with connect(settings.database_url, connect_timeout=ASK_SECONDS) as connection:
+    limit = f"-c timezone=UTC -c statement_timeout={ASK_SECONDS}s"
+    with connect(settings.database_url, connect_timeout=ASK_SECONDS, options=limit) as connection:
         try:
             counts = connection.execute(
                 "select (select count(*) from raw.movies), (select count(*) from raw.tmdb_movies)"
@@ -296,6 +297,8 @@ def _look_into_database(settings: Settings) -> list[tuple[str, str, str]]:
             ).fetchall()
         except psycopg.errors.UndefinedTable:
             return []
+        except psycopg.errors.QueryCanceled as error:
+            raise DatabaseError("PostgreSQL is busy: something holds its tables, perhaps a restore.") from error
     films, payloads = counts or (0, 0)
     done = [(step, "done", f"{finished} UTC, {seconds:.1f} s") for step, seconds, finished in steps]
     return [("films", "loaded" if films else "missing", f"{films:,} films, {payloads:,} TMDB payloads"), *done]

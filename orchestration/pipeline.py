@@ -166,12 +166,11 @@ class Pipeline:
             loaded = film_kind.kind_of_loaded(connection)
         try:
             answer = requests.get(f"{settings.tracking_uri}/{CHAMPION}", auth=settings.mlflow_login, timeout=10)
-        except requests.RequestException:
+            champion = answer.json()["model_version"] if answer.ok else {}
+            tags = {tag["key"]: tag["value"] for tag in champion.get("tags", [])}
+        except (requests.RequestException, ValueError, LookupError, TypeError):
             return None  # whoever needs MLflow next says so
-        if not answer.ok:
-            return None
-        champion = answer.json()["model_version"]
-        misfit = film_kind.describe_misfit({tag["key"]: tag["value"] for tag in champion.get("tags", [])}, loaded)
+        misfit = film_kind.describe_misfit(tags, loaded)
         return misfit and f"version {champion['version']} {misfit}"
 
     def _source_identity(self) -> str:

@@ -85,7 +85,7 @@ def predict(
     """
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - not a bind
     address = f"http://{host}:{settings.port}"
-    question = {"tmdb_id": tmdb_id} if tmdb_id else {"title": title} | ({"year": year} if year else {})
+    question = {"tmdb_id": tmdb_id} if tmdb_id is not None else {"title": title} | ({"year": year} if year else {})
     try:
         response = requests.post(f"{address}/api/v1/predictions", json=question, timeout=30)
         answer = response.json()

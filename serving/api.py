@@ -8,6 +8,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import generate_etag
 
 from common.errors import PlatformError
 from common.tmdb import Deadline
@@ -177,11 +178,10 @@ def movie(path: MoviePath) -> Response:
 )
 def model() -> Response:
     """The champion's card."""
-    champion = services().champions.current()
-    response = answer(model_card(champion))
-    response.set_etag(
-        f"{champion.version.version}-{champion.version.run_id}", weak=True
-    )  # `loaded_at` differs between workers
+    card = model_card(services().champions.current())
+    response = answer(card)
+    without_time = card.model_dump_json(exclude={"loaded_at"})  # which differs between workers
+    response.set_etag(generate_etag(without_time.encode()), weak=True)
     return cacheable(response, MODEL_SECONDS)
 
 

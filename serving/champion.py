@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from common.errors import ModelNotReadyError
+from common.errors import FeatureStoreError, ModelNotReadyError
 
 if TYPE_CHECKING:
     from common.scoring import Scorer
@@ -248,7 +248,8 @@ class ChampionWatcher:
             logger.error("champion refused version=%s kind=%s reason=%s", found.version, type(error).__name__, error)
             self._refused = (found, time.monotonic())
             self.state = WatchState(refused=reason, looked_at=self.state.looked_at)
-            shutil.rmtree(self._directory / _folder(found), ignore_errors=True)
+            if not isinstance(error, FeatureStoreError):  # else its files are good, the tables are not ready for it
+                shutil.rmtree(self._directory / _folder(found), ignore_errors=True)
             return
         self._refused = None
         self.state = WatchState(looked_at=self.state.looked_at)

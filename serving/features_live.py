@@ -85,7 +85,7 @@ class LiveFeatures:
             UnknownFeaturesError: it is there and lacks some.
         """
         try:
-            self._query(feature_names)
+            self._queries[feature_names] = self._build_query(feature_names)  # the view may have changed since
         except UnknownFeaturesError:
             raise
         except PlatformError:

@@ -106,7 +106,11 @@ class Catalogue:
         title = clean_title(text)
         films = self._holding(title, None, limit) if title else []
         shorter, typed_year = split_year(title)
-        return films if films or typed_year is None else self._holding(shorter, typed_year, limit)
+        return (
+            films
+            if films or typed_year is None or not search_key(shorter)
+            else self._holding(shorter, typed_year, limit)
+        )
 
     def _holding(self, title: str, year: int | None, limit: int) -> list[Candidate]:
         """Films whose title holds another, of the year or one off it."""

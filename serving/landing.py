@@ -97,6 +97,7 @@ class Landing:
                 where source = 'api' and fetched_at < now() - %s
                 order by fetched_at
                 limit %s
+                for update skip locked  -- one that is fetched again at this moment stays
             )
             returning 1 as gone
             """,

@@ -273,30 +273,28 @@ class Predictor:
             unread = error
         for tmdb_id in subjects.keys() - results.keys():
             subject = subjects[tmdb_id]
-            results[tmdb_id] = unread or (failure if failure and not subject.has_tmdb else _without_features(subject))
+            not_computed = unread if subject.landed else None
+            not_stored = None if subject.has_tmdb else failure
+            results[tmdb_id] = not_computed or not_stored or _without_features(subject)
         return results
 
     def _read_features(
         self, subjects: Mapping[int, Subject], champion: Champion, clock: StageClock
     ) -> Iterator[tuple[Mapping[int, FeatureRow], PlatformError | None]]:
         """Features by film, from Feast's online store and, part by part, from the live view; and why Feast failed."""
-        rows: dict[int, FeatureRow] = {}
         failure: PlatformError | None = None
         names = champion.scorer.feature_names
         live = [i for i, subject in subjects.items() if subject.has_tmdb]
         stored = [i for i, subject in subjects.items() if not subject.has_tmdb]
         if stored:
+            rows: Mapping[int, FeatureRow] = {}
             try:
                 with clock("online_features"):
-                    rows.update(self._online.read(stored, champion.scorer.feature_service))
+                    rows = self._online.read(stored, champion.scorer.feature_service)
             except PlatformError as error:
                 failure = error
-        landed = [i for i in stored if i not in rows and subjects[i].landed is not None]
-        if landed:
-            with clock("live_features"):
-                rows.update(self._live.read(landed, names))
-        if stored:
             yield rows, failure
+            live += [i for i in stored if i not in rows and subjects[i].landed is not None]
         for part in clock.each("live_features", self._live.read_in_parts(live, names)):
             yield part, failure
 

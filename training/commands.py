@@ -6,6 +6,7 @@ from pathlib import Path
 
 from common import film_kind
 from common.database import connect
+from common.errors import DatabaseError
 from common.settings import Settings
 from training.dataset import Dataset, load_labels, open_feature_store
 from training.diagnostics import report_both_slices
@@ -108,8 +109,12 @@ def roll_back_champion(settings: Settings, arguments: argparse.Namespace) -> int
     from training.registry import connect_registry, model_name_of
 
     name = model_name_of(arguments.service)
-    with connect(settings.database_url) as connection:
-        films = film_kind.kind_of_loaded(connection)
+    try:
+        with connect(settings.database_url) as connection:
+            films = film_kind.kind_of_loaded(connection)
+    except DatabaseError as error:  # a model that answers badly has to go also then
+        print(f"{error} So whether the earlier model learned from such films was not looked at.")
+        films = None
     former, present = roll_back(connect_registry(settings.tracking_uri), name, to=arguments.to, films=films)
     print(f"Version {present} of {name} is the champion again, instead of version {former}.")
     return 0

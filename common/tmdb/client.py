@@ -115,7 +115,12 @@ class TmdbClient:
         is_found = False
         for page in range(1, SEARCH_PAGES + 1):
             params = {"query": title, "include_adult": "false", "page": page, **filtered}
-            body = self.transport.get("search/movie", params, deadline).body
+            try:
+                body = self.transport.get("search/movie", params, deadline).body
+            except TmdbUnavailableError:
+                if is_found:  # what is known is better than nothing; of its namesakes some may be missing
+                    break
+                raise
             found = _read_candidates(body.get("results"))
             films += found
             was_found, is_found = is_found, has_exact(title, year, found)

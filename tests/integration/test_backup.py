@@ -118,6 +118,29 @@ def test_a_restore_needs_no_filter_of_tarfile(
     assert [path.name for path in artifacts.rglob("*")] == ["1", "model.txt"]
 
 
+def test_what_a_killed_restore_has_left_is_not_saved(settings: Settings, artifacts: Path, tmp_path: Path) -> None:
+    for name in (backup.FRESH, backup.OLD):
+        (artifacts / name / "1").mkdir(parents=True)
+    save(settings, artifacts, tmp_path / "backup")
+    destroy(settings, artifacts)
+
+    restore(settings, artifacts, tmp_path / "backup")
+    assert [path.name for path in artifacts.rglob("*")] == ["1", "model.txt"]
+
+
+def test_artifacts_that_cannot_be_replaced_are_told_after_the_database_was_restored(
+    settings: Settings, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(settings, artifacts, tmp_path / "backup")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(PlatformError, match=r"database is restored, but its artifacts in .* are not \(Permission"):
+        restore(settings, artifacts, tmp_path / "backup")
+
+
 def link(name: str, kind: bytes) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, "/etc/passwd"

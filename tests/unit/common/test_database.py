@@ -32,6 +32,13 @@ def test_a_refused_connection_says_so_without_the_password() -> None:
             'connection failed: connection to server at "::1", port 9 failed: Connection refused\n\tIs the server?',
             "Connection refused",
         ),
+        (
+            "Multiple connection attempts failed. All failures were:\n- host: 'localhost', port: 9, hostaddr: '::1': "
+            'connection failed: connection to server at "::1", port 9 failed: Connection refused\n\tIs the server?\n'
+            "- host: 'localhost', port: 9, hostaddr: '127.0.0.1': connection failed: connection to server at "
+            '"127.0.0.1", port 9 failed: FATAL:  password authentication failed for user "me"',
+            'FATAL: password authentication failed for user "me"',
+        ),
         ("failed to resolve host 'db': [Errno -2] Unknown", "failed to resolve host 'db': [Errno -2] Unknown"),
         ("connection timeout expired", "connection timeout expired"),
         ("", "no reason"),

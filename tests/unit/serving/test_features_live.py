@@ -96,3 +96,14 @@ def test_view_that_cannot_be_asked_refuses_no_model(columns: tuple[str, ...] | N
         live.read([1], ("women",))
     database.columns = ("women",)
     assert live.read([1], ("women",)) == {1: {"women": 1}}
+
+
+def test_view_is_asked_for_every_model_anew() -> None:
+    database: Any = FakeDatabase()
+    live = LiveFeatures(database)
+    live.refuse_unknown(("women",))
+
+    database.columns = ("men",)
+
+    with pytest.raises(UnknownFeaturesError):
+        live.refuse_unknown(("women",))

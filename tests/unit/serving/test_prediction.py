@@ -161,6 +161,17 @@ def test_films_that_cannot_be_scored_now_leave_the_others_their_answers() -> Non
     assert "does not answer" in str(unread)
 
 
+def test_films_that_feast_has_are_answered_when_others_cannot_be_computed() -> None:
+    platform = Platform()
+    platform.landing.land({**PAYLOAD, "id": 44363})
+    platform.app.extensions["bechdel"].predictor._live.is_away = True
+
+    stored, unread = ask_all(platform, 109445, 44363)
+
+    assert not isinstance(stored, PlatformError)
+    assert "does not answer" in str(unread)
+
+
 @responses.activate
 def test_made_up_film_is_never_asked_of_tmdb(platform: Platform) -> None:
     assert ask(platform, 900000001).movie.synthetic
