@@ -175,7 +175,9 @@ def test_a_second_up_changes_nothing(clone: Clone) -> None:
 
 def test_up_mends_what_kill_9_broke(clone: Clone) -> None:
     option = f"-cport={clone.environment['EMBEDDED_DB_PORT']}"
-    postmaster = next(process for process in psutil.process_iter(["cmdline"]) if option in process.info["cmdline"])
+    postmaster = next(
+        process for process in psutil.process_iter(["cmdline"]) if option in (process.info["cmdline"] or ())
+    )
     postmaster.kill()
     server = json.loads((clone.folder / ".local" / "run" / "server.json").read_text())["pid"]
     os.kill(server, signal.SIGKILL)

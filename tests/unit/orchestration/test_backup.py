@@ -68,7 +68,7 @@ def test_a_yes_goes_on_to_the_database(backup: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_make_passes_a_yes_on(root: Path) -> None:
-    command = ["make", "--dry-run", "restore", "FROM=backups/today"]
+    command = ["make", "--no-print-directory", "--dry-run", "restore", "FROM=backups/today"]
     asked, unasked = (
         subprocess.run([*command, *more], cwd=root, capture_output=True, text=True, check=True).stdout
         for more in ([], ["YES=1"])
