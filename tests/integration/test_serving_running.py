@@ -92,9 +92,11 @@ def stage(served_films: Project, tmp_path_factory: pytest.TempPathFactory) -> It
     registry.add("1", scorer, EVALUATION)
     registry.add("2", replace(scorer, calibrations=(Calibration(2.0, 0.5),) * 3), EVALUATION)
     registry.add("3", scorer, EVALUATION, broken=True)
-    names = dict(zip(scorer.features, ["nobody_has_this", *scorer.feature_names[1:]], strict=True))
-    unknown = {names[name]: replace(info, name=names[name]) for name, info in scorer.features.items()}
-    registry.add("4", replace(scorer, features=unknown), EVALUATION)
+    renamed = [
+        replace(info, name="nobody_has_this") if name == scorer.value_names[0] else info
+        for name, info in scorer.features.items()
+    ]
+    registry.add("4", replace(scorer, features={info.name: info for info in renamed}), EVALUATION)
     registry.champion = "1"
     address = urlsplit(served_films.database_url)
     wires = Wire(tmdb.port), Wire(address.port or 5432), Wire(registry.port)
