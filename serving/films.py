@@ -104,13 +104,13 @@ class Catalogue:
         Exact titles come first, then those that begin with the text, then popular ones.
         """
         title = clean_title(text)
-        films = self._holding(title, None, limit) if title else []
+        if not title:
+            return []
+        films = self._holding(title, None, limit)
         shorter, typed_year = split_year(title)
-        return (
-            films
-            if films or typed_year is None or not search_key(shorter)
-            else self._holding(shorter, typed_year, limit)
-        )
+        if films or typed_year is None or not search_key(shorter):
+            return films
+        return self._holding(shorter, typed_year, limit)
 
     def _holding(self, title: str, year: int | None, limit: int) -> list[Candidate]:
         """Films whose title holds another, of the year or one off it."""
